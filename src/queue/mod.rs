@@ -1,0 +1,47 @@
+//! Queues of held packets: the seam between the kernel and a packet thread.
+//!
+//! A backend receives a batch of held packets and answers each of them exactly once. What was not judged
+//! when the batch is answered is dropped. The only room that knows netlink.
+
+use crate::failure::Failure;
+use crate::packet::Held;
+use crate::verdict::{Mark, Verdict};
+
+/// The most packets that one batch holds.
+pub const BATCH: usize = 64;
+
+/// How a queue is opened; one per packet thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// The NFQUEUE number.
+    pub number: u16,
+    /// Bytes of each packet that the kernel copies to us.
+    pub copy_range: u16,
+    /// The most packets that the kernel holds in this queue.
+    pub max_length: u32,
+    /// Bytes of socket receive buffer asked for (the kernel doubles what it is told; this is after doubling).
+    pub buffer_bytes: usize,
+    /// Set `NFQA_CFG_F_FAIL_OPEN`: the kernel accepts what does not fit. Only by configuration.
+    pub fail_open: bool,
+    /// The mark that an accepted packet gets.
+    pub accept_mark: Mark,
+}
+
+/// One queue of held packets.
+///
+/// A packet thread calls [`receive`](Self::receive), judges each index below the returned count, and calls
+/// [`answer`](Self::answer); then the batch is gone.
+pub trait PacketQueue: Send {
+    /// Waits for held packets, at most about 250 ms, and returns how many the batch now holds (0 after the
+    /// wait). A failure is fatal to the thread: it cannot go on answering.
+    fn receive(&mut self) -> Result<usize, Failure>;
+
+    /// The held packet at `index`, below what `receive` returned. Beyond it: an empty packet.
+    fn held(&self, index: usize) -> Held<'_>;
+
+    /// Notes the verdict of the packet at `index`. A packet never judged is dropped.
+    fn judge(&mut self, index: usize, verdict: Verdict);
+
+    /// Answers every packet of the batch once, in order.
+    fn answer(&mut self) -> Result<(), Failure>;
+}
