@@ -1,7 +1,9 @@
 //! kordon: an egress firewall for camera networks.
 
 pub mod config;
+pub mod decide;
 pub mod failure;
 pub mod packet;
 pub mod queue;
+pub mod ruleset;
 pub mod verdict;
