@@ -1,9 +1,11 @@
 //! kordon: an egress firewall for camera networks.
 
 pub mod config;
+pub mod counters;
 pub mod decide;
 pub mod failure;
 pub mod packet;
 pub mod queue;
 pub mod ruleset;
 pub mod verdict;
+pub mod worker;
