@@ -139,6 +139,9 @@ fn what_it_is_instead(digits: &str) -> String {
         let asn = u32::from(high) << 16 | u32::from(low);
         return format!(" is in dotted notation: write AS{asn}");
     }
+    if digits.contains(',') {
+        return ": one AS number per line, without commas".to_owned();
+    }
     if digits.contains('-') && digits.starts_with(|c: char| c.is_ascii_digit()) {
         return " is a range: write one AS number per line".to_owned();
     }

@@ -153,6 +153,9 @@ pub fn guard(prefix: IpNet, allow_wide: bool) -> Result<(), Refusal> {
 ///
 /// What is wrong, and with which part: the address, the length, or both together.
 pub fn parse_prefix(text: &str) -> Result<IpNet, Flaw> {
+    if text.contains(',') {
+        return Err(Flaw::new(0, format!("{}: one entry per line, without commas", shown(text))));
+    }
     let (address_text, length_text) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
         None => (text, None),
@@ -176,7 +179,8 @@ pub fn parse_prefix(text: &str) -> Result<IpNet, Flaw> {
 }
 
 fn parse_address(text: &str) -> Result<IpAddr, Flaw> {
-    if text.contains(':') {
+    let may_be_ipv6 = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '%');
+    if text.contains(':') && text.chars().all(may_be_ipv6) {
         return match text.parse::<Ipv6Addr>() {
             Ok(address) => Ok(IpAddr::V6(address)),
             Err(_) if text.contains('%') => {
@@ -196,9 +200,6 @@ fn what_is_wrong_with_ipv4(text: &str) -> Flaw {
     let say = |what: &str| Flaw::new(0, format!("{}{what}", shown(text)));
     if text.is_empty() {
         return Flaw::new(0, "the address is missing");
-    }
-    if text.contains(',') {
-        return say(": one entry per line, without commas");
     }
     if text.contains('-') && text.starts_with(|c: char| c.is_ascii_digit()) {
         return say(" is a range: write it as prefixes");

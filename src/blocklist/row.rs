@@ -153,12 +153,18 @@ fn range(first: &Field<'_>, last: &Field<'_>) -> Result<Range, Flaw> {
 
 fn address(field: &Field<'_>) -> Result<IpAddr, Flaw> {
     let text = field.text()?;
+    if text.is_empty() {
+        return Err(field.flaw("the address is missing"));
+    }
     text.parse().map_err(|_| field.flaw(format!("{} is not an address", shown(text))))
 }
 
 fn number(field: &Field<'_>) -> Result<u32, Flaw> {
     let text = field.text()?;
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if text.is_empty() {
+        return Err(field.flaw("the AS number is missing"));
+    }
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u32>() {
         Ok(asn) if digits => Ok(asn),
         Ok(_) | Err(_) => Err(field.flaw(format!("{} is not an AS number", shown(text)))),
@@ -234,7 +240,8 @@ mod tests {
         for (line, said) in [
             ("192.0.2.0,192.0.2.255,64500", "23: the row ends after 3 of its 4 columns"),
             ("192.0.2.0", "1: the row ends after 1 of its 4 columns"),
-            ("192.0.2.0,192.0.2.255,,x", "23:  is not an AS number"),
+            ("192.0.2.0,192.0.2.255,,x", "23: the AS number is missing"),
+            ("192.0.2.0,,1,x", "11: the address is missing"),
             ("192.0.2.0,192.0.2.255,AS64500,x", "23: AS64500 is not an AS number"),
             ("192.0.2.0,192.0.2.255,+64500,x", "23: +64500 is not an AS number"),
             ("192.0.2.0,192.0.2.255,4294967296,x", "23: 4294967296 is not an AS number"),
