@@ -1,5 +1,6 @@
 //! kordon: an egress firewall for camera networks.
 
+pub mod blocklist;
 pub mod config;
 pub mod counters;
 pub mod decide;
