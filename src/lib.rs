@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod failure;
+pub mod netfilter;
 pub mod packet;
 pub mod queue;
 pub mod verdict;
