@@ -5,6 +5,7 @@ pub mod config;
 pub mod counters;
 pub mod decide;
 pub mod failure;
+pub mod netfilter;
 pub mod packet;
 pub mod queue;
 pub mod ruleset;
