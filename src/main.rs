@@ -1,1 +1,7 @@
-fn main() {}
+//! argv to a command to an exit status.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kordon::cli::main()
+}

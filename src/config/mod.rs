@@ -6,9 +6,11 @@
 mod changes;
 mod load;
 mod raw;
+mod socket;
 
 pub use changes::needs_restart;
 pub use load::LIST_LIMIT;
+pub use socket::control_socket;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

@@ -132,7 +132,9 @@ pub fn apply(plan: &Plan, tool: Tool) -> Result<Applied, Failure> {
         Err(failure) => match failure.status {
             // Without the program nothing was installed by it.
             ExitStatus::Unavailable => {}
-            _ => applied.notes.push(format!("could not look for rules left by {}: {failure}", tool.other())),
+            _ => applied
+                .notes
+                .push(format!("could not look for rules left by {}: {failure}", tool.other())),
         },
     }
     Ok(applied)
@@ -265,7 +267,12 @@ pub fn observe(plan: &Plan, tool: Tool) -> Result<Observed, Failure> {
     }
 }
 
-fn lines(f: &mut fmt::Formatter<'_>, lines: &[String], none: &str, notes: &[String]) -> fmt::Result {
+fn lines(
+    f: &mut fmt::Formatter<'_>,
+    lines: &[String],
+    none: &str,
+    notes: &[String],
+) -> fmt::Result {
     if lines.is_empty() {
         writeln!(f, "{none}")?;
     }

@@ -126,7 +126,10 @@ pub(super) fn nft_chains(plan: &Plan, half: Half) -> Chains<String> {
             };
             let drop = |family: Family| {
                 let counter = nft_counter(family);
-                format!("{unmarked} meta nfproto {} counter name \"{counter}\" drop", family.label())
+                format!(
+                    "{unmarked} meta nfproto {} counter name \"{counter}\" drop",
+                    family.label()
+                )
             };
             Family::ALL.into_iter().map(drop).chain([clear]).collect()
         }
@@ -214,8 +217,11 @@ pub(super) fn iptables_chains(plan: &Plan, half: Half, family: Family) -> Chains
     let body = match half {
         Half::Hold => vec![clear, iptables_queue(plan)],
         Half::Gate => {
-            let mark =
-                if mask == u32::MAX { format!("{value:#x}") } else { format!("{value:#x}/{mask:#x}") };
+            let mark = if mask == u32::MAX {
+                format!("{value:#x}")
+            } else {
+                format!("{value:#x}/{mask:#x}")
+            };
             vec![words(&["-m", "mark", "!", "--mark", &mark, "-j", "DROP"]), clear]
         }
     };

@@ -5,6 +5,7 @@
 //! match gives the answer, and [`Ruleset::matches`] can still name every other entry.
 
 mod entries;
+mod load;
 mod publish;
 mod table;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+pub use load::Changes;
 pub use publish::{Follower, Published};
 pub use table::{Builder, Hit, Table};
 
@@ -80,7 +82,7 @@ impl Ruleset {
     pub fn new(lists: Vec<ListInfo>, table: Table) -> Self {
         Ruleset {
             generation: 0,
-            compiled: crate::ruleset::publish::now(),
+            compiled: publish::now(),
             lists,
             origin_names: Default::default(),
             origin_dates: Vec::new(),

@@ -135,6 +135,15 @@ impl Builder {
         self.entries6.reserve_exact(v6);
     }
 
+    /// Adds the entries of a list: prefix, line, origin AS.
+    pub fn add_all(
+        &mut self,
+        list: ListId,
+        entries: impl Iterator<Item = (IpNet, u32, Option<u32>)>,
+    ) {
+        entries.for_each(|(prefix, line, origin)| self.add(list, prefix, line, origin));
+    }
+
     /// Adds an entry; host bits are masked away.
     pub fn add(&mut self, list: ListId, prefix: IpNet, line: u32, origin: Option<u32>) {
         let (length, origin, list) = (prefix.prefix_len(), origin.unwrap_or(0), list.0);

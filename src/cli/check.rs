@@ -1,0 +1,146 @@
+//! `kordon check`: configuration, lists and rules, without touching anything.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::{Format, Place, output};
+use crate::config::{Config, ListKind, RulesBackend};
+use crate::failure::Failure;
+use crate::netfilter;
+use crate::ruleset::Ruleset;
+use output::{columns, grouped};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How to print
+    #[arg(long, short, value_enum, default_value = "table")]
+    output: Format,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    subject: String,
+    /// `ok`, `warning`, `error` or `not checked`.
+    result: &'static str,
+    detail: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    schema: u32,
+    findings: Vec<Finding>,
+    #[serde(skip)]
+    first_failure: Option<Failure>,
+}
+
+impl Findings {
+    fn add(&mut self, subject: &str, result: &'static str, detail: impl Into<String>) {
+        self.findings.push(Finding { subject: subject.to_owned(), result, detail: detail.into() });
+    }
+
+    fn fail(&mut self, subject: &str, failure: Failure) {
+        self.add(subject, "error", failure.message.clone());
+        self.first_failure.get_or_insert(failure);
+    }
+}
+
+pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
+    let mut findings = Findings { schema: 1, ..Findings::default() };
+    match Config::load(place.config()) {
+        Err(failure) => findings.fail("config", failure),
+        Ok(config) => {
+            let files: Vec<String> =
+                config.files.iter().map(|file| file.display().to_string()).collect();
+            findings.add(
+                "config",
+                "ok",
+                format!("{} (mode {})", files.join(" + "), config.mode.label()),
+            );
+            check_interfaces(&config, &mut findings);
+            check_lists(&config, &mut findings);
+            check_kernel(&config, &mut findings);
+        }
+    }
+    print(&findings, args.output)?;
+    Ok(match &findings.first_failure {
+        None => ExitCode::SUCCESS,
+        Some(failure) => ExitCode::from(failure.status.code()),
+    })
+}
+
+fn check_interfaces(config: &Config, findings: &mut Findings) {
+    let cameras = &config.cameras;
+    for name in cameras.interfaces.iter().chain(&cameras.trusted_interfaces) {
+        if !name.ends_with('+') && nix::net::if_::if_nametoindex(name.as_str()).is_err() {
+            let detail = format!("{name}: no such interface now; its rules wait for it");
+            findings.add("interface", "warning", detail);
+        }
+    }
+}
+
+fn check_lists(config: &Config, findings: &mut Findings) {
+    let began = Instant::now();
+    let rules = match Ruleset::load(config, |_| Some(0), None) {
+        Ok(rules) => rules,
+        Err(failure) => return findings.fail("lists", failure),
+    };
+    for list in &rules.lists {
+        let detail = match list.kind {
+            ListKind::Asn => {
+                format!("{}: {} AS numbers -> {} prefixes", list.name, list.lines, list.prefixes)
+            }
+            ListKind::Prefix => format!("{}: {} prefixes", list.name, list.prefixes),
+        };
+        findings.add("list", "ok", format!("{detail} ({})", list.action.label()));
+        if list.basis.line().is_empty() {
+            let detail = format!("{}: no basis: nobody can say later by which order", list.name);
+            findings.add("list", "warning", detail);
+        }
+    }
+    for (name, date, _) in &rules.origin_dates {
+        findings.add("origin", "ok", format!("{name}: data of {date}"));
+    }
+    let [v4, v6] = rules.table().prefixes();
+    let took = began.elapsed().as_secs_f64();
+    let detail = format!(
+        "{} IPv4 and {} IPv6 prefixes, {took:.3} s to load",
+        grouped(v4 as u64),
+        grouped(v6 as u64)
+    );
+    findings.add("table", "ok", detail);
+}
+
+fn check_kernel(config: &Config, findings: &mut Findings) {
+    if !nix::unistd::geteuid().is_root() {
+        findings.add("rules", "not checked", "only root can ask the kernel");
+        return;
+    }
+    match netfilter::choose(config.rules.backend) {
+        Ok(tool) => {
+            let how = match config.rules.backend {
+                RulesBackend::Auto => "chosen by asking the kernel",
+                RulesBackend::Nftables | RulesBackend::Iptables => "as configured",
+            };
+            findings.add("rules", "ok", format!("{tool}, {how}"));
+        }
+        Err(failure) => findings.fail("rules", failure),
+    }
+}
+
+fn print(findings: &Findings, format: Format) -> Result<(), Failure> {
+    if format == Format::Json {
+        return output::json(findings);
+    }
+    let mut rows = Vec::new();
+    for finding in &findings.findings {
+        for (index, line) in finding.detail.lines().enumerate() {
+            let (subject, result) =
+                if index == 0 { (finding.subject.as_str(), finding.result) } else { ("", "") };
+            rows.push(vec![subject.to_owned(), result.to_owned(), line.to_owned()]);
+        }
+    }
+    output::data(&columns(&rows))
+}

@@ -1,0 +1,133 @@
+//! The command line: one file per command.
+//!
+//! stdout is data, stderr is talk. Every failure ends as one message on stderr and the exit status that its
+//! cause carries.
+
+mod check;
+mod output;
+mod reload;
+mod rules;
+mod run;
+mod status;
+mod why;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config;
+use crate::failure::Failure;
+
+/// Where the configuration is if nothing else is said.
+pub const DEFAULT_CONFIG: &str = "/etc/kordon/kordon.toml";
+
+/// Holds every packet that a camera sends outward, judges its destination, and can say why.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kordon",
+    version,
+    about,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "Exit status: 0 ok, 1 failed, 2 usage, 3 daemon not running, 65 bad list, 66 file missing,\n\
+        69 kernel facility missing, 75 try again, 77 no permission, 78 bad configuration."
+)]
+struct Cli {
+    /// The configuration file [default: /etc/kordon/kordon.toml]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// The control socket of the running daemon, instead of the configuration's
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run in the foreground: hold, judge, answer (what the service does)
+    #[command(after_help = "Example: kordon run --config /etc/kordon/kordon.toml")]
+    Run(run::Args),
+    /// Check configuration, lists and rules without touching anything
+    #[command(after_help = "Example: kordon check --config config/kordon.toml")]
+    Check(check::Args),
+    /// What an address meets, by which list and on what basis
+    #[command(
+        after_help = "Examples:\n  kordon why 203.0.113.7              asks the running daemon\n  \
+        kordon why 203.0.113.7 -c FILE      judges by the files, not in force\n  \
+        kordon why --exit-code 203.0.113.7  0 passes, 10 a drop by policy"
+    )]
+    Why(why::Args),
+    /// How the running daemon is doing
+    #[command(after_help = "Example: kordon status -o json")]
+    Status(status::Args),
+    /// Read configuration and lists again and put them in force, or say what is wrong
+    #[command(after_help = "Example: kordon reload")]
+    Reload(reload::Args),
+    /// Show, apply or remove the hold and gate rules in the kernel
+    #[command(after_help = "Example: kordon rules show")]
+    Rules(rules::Args),
+}
+
+/// How a reading command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Where a command finds configuration and daemon.
+struct Place {
+    config: Option<PathBuf>,
+    socket: Option<PathBuf>,
+}
+
+impl Place {
+    /// The configuration's file, the default one if none was named.
+    fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+
+    /// The running daemon's socket.
+    fn socket(&self) -> PathBuf {
+        match &self.socket {
+            Some(socket) => socket.clone(),
+            None => config::control_socket(self.config()),
+        }
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout and are no failure; clap knows which is which.
+            let _closed = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let place = Place { config: cli.config, socket: cli.socket };
+    let outcome = match cli.command {
+        Command::Run(args) => run::run(&place, &args),
+        Command::Check(args) => check::run(&place, &args),
+        Command::Why(args) => why::run(&place, &args),
+        Command::Status(args) => status::run(&place, &args),
+        Command::Reload(args) => reload::run(&place, &args),
+        Command::Rules(args) => rules::run(&place, &args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    output::talk(&format!("kordon: {failure}"));
+    ExitCode::from(failure.status.code())
+}

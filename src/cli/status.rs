@@ -1,0 +1,158 @@
+//! `kordon status`: one screen.
+
+use std::process::ExitCode;
+
+use super::{Format, Place, output};
+use crate::control::client;
+use crate::control::message::{Answer, Request, Status};
+use crate::failure::Failure;
+use output::{columns, grouped, size, span};
+
+/// Cameras shown in the table.
+const CAMERAS: usize = 8;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How to print
+    #[arg(long, short, value_enum, default_value = "table")]
+    output: Format,
+}
+
+pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
+    if let Answer::Status(status) = client::ask(&place.socket(), &Request::Status)? {
+        match args.output {
+            Format::Json => output::json(&status)?,
+            Format::Table => output::data(&text(&status))?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(status: &Status) -> String {
+    let mode = match status.mode.as_str() {
+        "monitor" => "MONITOR: nothing is dropped",
+        _ => "ENFORCING",
+    };
+    let down = if status.open { "everything passes (open)" } else { "nothing passes (closed)" };
+    let mut rows = vec![
+        row("mode", format!("{mode}; if the daemon is down: {down}")),
+        row(
+            "running",
+            format!(
+                "{}, process {}, version {}{}",
+                span(status.uptime_seconds),
+                status.pid,
+                status.version,
+                if status.ready { "" } else { ", NOT READY" }
+            ),
+        ),
+        row("config", status.config.join(" + ")),
+        row("rules", rules(status)),
+        row("rule set", rule_set(status)),
+    ];
+    if let Some(refused) = &status.last_reload_refused {
+        rows.push(row("", format!("LAST RELOAD REFUSED: {refused}")));
+    }
+    let traffic = &status.traffic;
+    rows.push(row(
+        "packets",
+        format!(
+            "{} judged = {} accepted + {} dropped{}",
+            grouped(traffic.packets),
+            grouped(traffic.accepted),
+            grouped(traffic.dropped),
+            match traffic.would_drop {
+                0 => String::new(),
+                count => format!("; {} would be dropped", grouped(count)),
+            }
+        ),
+    ));
+    if traffic.unparsable > 0 {
+        rows.push(row("", format!("{} unparsable", grouped(traffic.unparsable))));
+    }
+    for (index, queue) in status.queues.iter().enumerate() {
+        let [buffer, late, orphan] = queue.lost;
+        let fill = match (queue.buffer_used, queue.buffer_size) {
+            (Some(used), Some(room)) => format!("buffer {} of {}", size(used), size(room)),
+            (_, _) => "buffer unknown".to_owned(),
+        };
+        let stalled = if queue.stalled { "  STALLED" } else { "" };
+        rows.push(row(
+            if index == 0 { "queues" } else { "" },
+            format!(
+                "{}: {fill}; lost {} in the buffer, {} late, {} orphans{stalled}",
+                queue.number,
+                grouped(buffer),
+                grouped(late),
+                grouped(orphan)
+            ),
+        ));
+    }
+    let mut text = columns(&rows);
+    text.push('\n');
+    text.push_str(&lists(status));
+    text.push_str(&cameras(status));
+    text
+}
+
+fn row(label: &str, text: String) -> Vec<String> {
+    vec![label.to_owned(), text]
+}
+
+fn rules(status: &Status) -> String {
+    let rules = &status.rules;
+    match (rules.managed, rules.present) {
+        (false, _) => "not managed (rules.manage = false)".to_owned(),
+        (true, None) => "not asked yet".to_owned(),
+        (true, Some(true)) => {
+            format!("in place ({}); gate dropped {}", rules.tool, grouped(rules.gate_dropped))
+        }
+        (true, Some(false)) => {
+            format!("NOT AS PLANNED ({}): {}", rules.tool, rules.faults.join("; "))
+        }
+    }
+}
+
+fn rule_set(status: &Status) -> String {
+    let [v4, v6] = status.prefixes;
+    format!(
+        "generation {}, {} IPv4 and {} IPv6 prefixes, loaded {} ago",
+        status.generation,
+        grouped(v4 as u64),
+        grouped(v6 as u64),
+        span(status.now.saturating_sub(status.loaded))
+    )
+}
+
+fn lists(status: &Status) -> String {
+    let head = ["LIST", "ACTION", "PREFIXES", "DROPPED", "WOULD DROP", "EXEMPTED", "BASIS"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for list in &status.lists {
+        rows.push(vec![
+            list.name.clone(),
+            list.action.clone(),
+            grouped(list.prefixes as u64),
+            grouped(list.dropped),
+            grouped(list.would_drop),
+            grouped(list.exempted),
+            list.basis.clone(),
+        ]);
+    }
+    columns(&rows)
+}
+
+fn cameras(status: &Status) -> String {
+    if status.cameras.len() < 2 {
+        return String::new();
+    }
+    let mut rows = vec![vec!["CAMERA".to_owned(), "PACKETS".to_owned(), "DROPPED".to_owned()]];
+    for camera in status.cameras.iter().take(CAMERAS) {
+        rows.push(vec![camera.name.clone(), grouped(camera.packets), grouped(camera.dropped)]);
+    }
+    let more = status.cameras.len().saturating_sub(CAMERAS);
+    let mut text = format!("\n{}", columns(&rows));
+    if more > 0 {
+        text.push_str(&format!("{more} more in -o json\n"));
+    }
+    text
+}

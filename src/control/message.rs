@@ -1,0 +1,202 @@
+//! The messages on the control socket: one line of JSON each way, then the connection ends.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::explain::Explanation;
+use crate::failure::{ExitStatus, Failure};
+
+/// The longest request, in bytes.
+pub const REQUEST_LIMIT: usize = 64 << 10;
+/// The most addresses in one `why` request; a client splits what is more.
+pub const ADDRESSES: usize = 512;
+
+/// What the daemon is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Request {
+    /// How things are.
+    Status,
+    /// Read configuration and lists again and put them in force.
+    Reload,
+    /// What these addresses meet.
+    Why {
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+    },
+}
+
+/// What the daemon answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::Reload`].
+    Reload(ReloadReport),
+    /// To [`Request::Why`].
+    Why(Vec<Explanation>),
+    /// The request was refused or failed.
+    Error {
+        /// The exit status for the command that asked.
+        status: u8,
+        /// What is wrong, where.
+        message: String,
+    },
+}
+
+impl From<Failure> for Answer {
+    fn from(failure: Failure) -> Self {
+        Answer::Error { status: failure.status.code(), message: failure.message }
+    }
+}
+
+impl Answer {
+    /// The answer, or the failure that it carries.
+    pub fn into_result(self) -> Result<Answer, Failure> {
+        match self {
+            Answer::Error { status, message } => {
+                Err(Failure::new(ExitStatus::from_code(status), message))
+            }
+            answer @ (Answer::Status(_) | Answer::Reload(_) | Answer::Why(_)) => Ok(answer),
+        }
+    }
+}
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// Version of this shape.
+    pub schema: u32,
+    /// The generation now in force.
+    pub generation: u64,
+    /// Prefixes that came.
+    pub added: usize,
+    /// Prefixes that went.
+    pub removed: usize,
+    /// Changes by list, in words: what the command prints.
+    pub text: String,
+    /// Time from the request to the publication, in seconds.
+    pub seconds: f64,
+}
+
+/// How a daemon is doing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of this shape.
+    pub schema: u32,
+    /// kordon's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// `enforce` or `monitor`.
+    pub mode: String,
+    /// Everything passes while nobody judges.
+    pub open: bool,
+    /// Everything is in place.
+    pub ready: bool,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// The configuration's files.
+    pub config: Vec<String>,
+    /// The rule set's generation.
+    pub generation: u64,
+    /// Distinct prefixes, IPv4 and IPv6.
+    pub prefixes: [usize; 2],
+    /// When it was put in force, in seconds since 1970.
+    pub loaded: u64,
+    /// Why the last reload was refused; none if it was not.
+    pub last_reload_refused: Option<String>,
+    /// The rules in the kernel.
+    pub rules: RulesStatus,
+    /// The queues.
+    pub queues: Vec<QueueStatus>,
+    /// Traffic since the start.
+    pub traffic: TrafficStatus,
+    /// The lists.
+    pub lists: Vec<ListStatus>,
+    /// Declared cameras, the busiest in drops first, then `_other`.
+    pub cameras: Vec<CameraStatus>,
+}
+
+/// The rules in the kernel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RulesStatus {
+    /// kordon applies them itself.
+    pub managed: bool,
+    /// The tool that carries them.
+    pub tool: String,
+    /// As planned, when last asked; none if not asked yet.
+    pub present: Option<bool>,
+    /// What is missing or altered.
+    pub faults: Vec<String>,
+    /// Packets dropped by the gate, both families.
+    pub gate_dropped: u64,
+}
+
+/// One queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// Its number.
+    pub number: u16,
+    /// Bytes in use in the socket's buffer.
+    pub buffer_used: Option<u64>,
+    /// The buffer's size, as granted.
+    pub buffer_size: Option<u64>,
+    /// Packets lost, by cause: buffer, late verdict, orphan.
+    pub lost: [u64; 3],
+    /// Its thread makes no progress.
+    pub stalled: bool,
+}
+
+/// Packets since the start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrafficStatus {
+    /// Judged.
+    pub packets: u64,
+    /// Answered with accept.
+    pub accepted: u64,
+    /// Answered with drop.
+    pub dropped: u64,
+    /// Passed by mode or by a monitor list only.
+    pub would_drop: u64,
+    /// Of those dropped or passed so: unparsable.
+    pub unparsable: u64,
+    /// Events counted but not logged.
+    pub events_suppressed: u64,
+}
+
+/// One list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListStatus {
+    /// Its name.
+    pub name: String,
+    /// `block`, `allow` or `monitor`.
+    pub action: String,
+    /// Prefixes or AS numbers that it names.
+    pub lines: usize,
+    /// Prefixes after resolution.
+    pub prefixes: usize,
+    /// Packets dropped.
+    pub dropped: u64,
+    /// Packets that would have been dropped.
+    pub would_drop: u64,
+    /// Packets exempted.
+    pub exempted: u64,
+    /// On what it rests, in one line.
+    pub basis: String,
+}
+
+/// One camera.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CameraStatus {
+    /// Its name.
+    pub name: String,
+    /// Packets judged.
+    pub packets: u64,
+    /// Packets dropped.
+    pub dropped: u64,
+}

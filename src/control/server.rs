@@ -1,0 +1,138 @@
+//! The control socket: mode 0660, one request per connection.
+//!
+//! Invariants: at most [`CONNECTIONS`] connections and [`message::REQUEST_LIMIT`] bytes of request, and a
+//! client has [`DEADLINE`] to say what it wants. Total over any bytes.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::message::{self, ADDRESSES, Answer, Request};
+use super::reload::Reloader;
+use crate::explain::{self, explain};
+use crate::failure::{ExitStatus, Failure};
+use crate::telemetry::Observed;
+
+/// The most connections served at a time.
+const CONNECTIONS: usize = 32;
+/// Time for a client to send its request.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What the server answers from.
+pub struct Desk {
+    /// Counters, rule set, state.
+    pub observed: Arc<Observed>,
+    /// Where reloads are asked for.
+    pub reloader: Reloader,
+    /// The status, assembled by the daemon, which knows every room.
+    pub status: Box<dyn Fn() -> message::Status + Send + Sync>,
+}
+
+/// Opens the control socket; a stale one of a process that is gone is replaced.
+///
+/// # Errors
+/// 75 where another daemon answers there, 66, 77 or 1 where the socket cannot be made.
+pub fn listen(path: &Path) -> Result<UnixListener, Failure> {
+    if StdStream::connect(path).is_ok() {
+        return Err(Failure::new(
+            ExitStatus::TryAgain,
+            format!("control.socket {}: another daemon answers there", path.display()),
+        ));
+    }
+    let refuse = |error: std::io::Error| {
+        let failure = Failure::reading(path, &error);
+        Failure::new(failure.status, format!("control.socket {}", failure.message))
+    };
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).map_err(refuse)?;
+            }
+        }
+        Err(error) => return Err(refuse(error)),
+    }
+    let listener = UnixListener::bind(path).map_err(refuse)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(refuse)?;
+    Ok(listener)
+}
+
+/// Serves until the runtime ends.
+pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let desk = Arc::clone(&desk);
+                tokio::spawn(async move {
+                    if let Err(error) = exchange(stream, &desk).await {
+                        tracing::debug!("control: {error}");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("control: accept failed: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn exchange(mut stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
+    let answer = match tokio::time::timeout(DEADLINE, read(&mut stream)).await {
+        Ok(line) => match serde_json::from_slice(&line?) {
+            Ok(request) => answer(request, desk).await,
+            Err(error) => refuse(format!("control: not a request: {error}")),
+        },
+        Err(_) => refuse(format!("control: no request within {} s", DEADLINE.as_secs())),
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    tokio::time::timeout(DEADLINE, stream.write_all(&line)).await?
+}
+
+async fn read(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
+    let mut line = Vec::with_capacity(1024);
+    let mut chunk = [0_u8; 4096];
+    loop {
+        let count = stream.read(&mut chunk).await?;
+        let read = chunk.get(..count).unwrap_or_default();
+        line.extend_from_slice(read);
+        if count == 0 || read.contains(&b'\n') || line.len() > message::REQUEST_LIMIT {
+            let end = line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len());
+            line.truncate(end.min(message::REQUEST_LIMIT));
+            return Ok(line);
+        }
+    }
+}
+
+fn refuse(message: String) -> Answer {
+    Failure::new(ExitStatus::Usage, message).into()
+}
+
+async fn answer(request: Request, desk: &Desk) -> Answer {
+    match request {
+        Request::Status => Answer::Status(Box::new((desk.status)())),
+        Request::Reload => match desk.reloader.reload("control socket").await {
+            Ok(report) => Answer::Reload(report),
+            Err(failure) => failure.into(),
+        },
+        Request::Why { addresses } if addresses.len() > ADDRESSES => {
+            refuse(format!("control: more than {ADDRESSES} addresses in one request"))
+        }
+        Request::Why { addresses } => {
+            let rules = desk.observed.rules.current();
+            let mode = desk.observed.mode;
+            let one = |address| explain(&rules, mode, explain::RUNNING, address);
+            Answer::Why(addresses.into_iter().map(one).collect())
+        }
+    }
+}

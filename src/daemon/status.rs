@@ -1,0 +1,128 @@
+//! The daemon's own account of itself, for `kordon status`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::config::Config;
+use crate::control::message::{
+    CameraStatus, ListStatus, QueueStatus, RulesStatus, Status, TrafficStatus,
+};
+use crate::counters::{ListCounters, Volume};
+use crate::netfilter::Tool;
+use crate::telemetry::Observed;
+
+/// A function that assembles the status when asked.
+pub(super) fn reporter(
+    config: &Config,
+    observed: &Arc<Observed>,
+    tool: Option<Tool>,
+) -> Box<dyn Fn() -> Status + Send + Sync> {
+    let (observed, managed) = (Arc::clone(observed), config.rules.manage);
+    let files: Vec<String> = config.files.iter().map(|file| file.display().to_string()).collect();
+    let tool = tool.map_or_else(String::new, |tool| tool.to_string());
+    Box::new(move || {
+        let rules = observed.rules.current();
+        let last = observed.reloads.last();
+        let kernel = observed.kernel_rules();
+        Status {
+            schema: 1,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            mode: observed.mode.label().to_owned(),
+            open: observed.open,
+            ready: observed.ready.load(Ordering::Acquire),
+            uptime_seconds: observed.began.elapsed().as_secs(),
+            now: super::now(),
+            config: files.clone(),
+            generation: rules.generation,
+            prefixes: rules.table().prefixes(),
+            loaded: last.success,
+            last_reload_refused: last.refused,
+            rules: RulesStatus {
+                managed,
+                tool: tool.clone(),
+                present: kernel.present,
+                faults: kernel.faults,
+                gate_dropped: kernel.gate_dropped.iter().sum(),
+            },
+            queues: queues(&observed),
+            traffic: traffic(&observed),
+            lists: rules
+                .lists
+                .iter()
+                .map(|list| {
+                    let read = |counter: &dyn Fn(&ListCounters) -> u64| {
+                        let place = usize::from(list.counter);
+                        observed.sum(|shard| shard.lists.get(place).map_or(0, counter))
+                    };
+                    ListStatus {
+                        name: list.name.clone(),
+                        action: list.action.label().to_owned(),
+                        lines: list.lines,
+                        prefixes: list.prefixes,
+                        dropped: read(&|list| packets(&list.dropped)),
+                        would_drop: read(&|list| packets(&list.would_drop)),
+                        exempted: read(&|list| list.exempted.get()),
+                        basis: list.basis.line(),
+                    }
+                })
+                .collect(),
+            cameras: cameras(&observed),
+        }
+    })
+}
+
+fn packets(volumes: &[Volume]) -> u64 {
+    volumes.iter().map(|volume| volume.packets.get()).sum()
+}
+
+fn queues(observed: &Observed) -> Vec<QueueStatus> {
+    let stalled = observed.stalled();
+    let one = |queue: &crate::telemetry::QueueView| {
+        let buffer = queue.gauge.as_ref().and_then(|gauge| gauge.read());
+        let losses = queue.counters.read();
+        QueueStatus {
+            number: queue.number,
+            buffer_used: buffer.map(|buffer| buffer.used),
+            buffer_size: buffer.map(|buffer| buffer.size),
+            lost: [losses.lost_buffer, losses.late_verdict, losses.orphan],
+            stalled: stalled.contains(&queue.number),
+        }
+    };
+    observed.queues.iter().map(one).collect()
+}
+
+fn traffic(observed: &Observed) -> TrafficStatus {
+    let accepted = observed
+        .sum(|shard| shard.families.iter().map(|family| family.accepted.packets.get()).sum());
+    let all =
+        observed.sum(|shard| shard.families.iter().map(|family| family.judged.packets.get()).sum());
+    TrafficStatus {
+        packets: all,
+        accepted,
+        dropped: observed.sum(|shard| shard.lists.iter().map(|list| packets(&list.dropped)).sum()),
+        would_drop: observed
+            .sum(|shard| shard.lists.iter().map(|list| packets(&list.would_drop)).sum()),
+        unparsable: observed.sum(|shard| shard.unparsable.iter().map(|cause| cause.get()).sum()),
+        events_suppressed: observed.suppressed(),
+    }
+}
+
+fn cameras(observed: &Observed) -> Vec<CameraStatus> {
+    let other = "_other".to_owned();
+    let names = observed.cameras.names().iter().chain([&other]).enumerate();
+    let mut cameras: Vec<CameraStatus> = names
+        .map(|(place, name)| {
+            let read = |counter: fn(&crate::counters::CameraCounters) -> u64| {
+                observed.sum(|shard| shard.cameras.get(place).map_or(0, counter))
+            };
+            CameraStatus {
+                name: name.clone(),
+                packets: read(|camera| camera.packets.get()),
+                dropped: read(|camera| camera.dropped.get()),
+            }
+        })
+        .collect();
+    cameras.sort_by_key(|camera| std::cmp::Reverse(camera.dropped));
+    cameras
+}

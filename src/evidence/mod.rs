@@ -1,0 +1,166 @@
+//! What was blocked: flows to listed destinations, logged once at first and then in summaries.
+//!
+//! Invariants: memory and log lines are bounded whatever the cameras send; what finds no room is counted
+//! ([`Evidence::suppressed`]), never lost in silence. Runs on a thread of its own and never holds up a
+//! packet thread.
+
+mod flows;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use crate::counters::{CameraPlaces, Event, ListPlaces};
+use crate::explain;
+use crate::ruleset::Published;
+use crate::verdict::Reason;
+
+use flows::{Flow, FlowKey, Flows};
+
+/// How long the thread sleeps when no event waits; a first event is logged within this time.
+const NAP: Duration = Duration::from_millis(20);
+/// Time between two summaries of a flow.
+const SUMMARY: Duration = Duration::from_secs(60);
+
+/// What other rooms may ask of the evidence thread.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    suppressed: AtomicU64,
+}
+
+impl Evidence {
+    /// Events that were counted but not logged, for want of room.
+    pub fn suppressed(&self) -> u64 {
+        self.suppressed.load(Ordering::Relaxed)
+    }
+}
+
+/// The evidence thread's state.
+pub struct Recorder {
+    evidence: Arc<Evidence>,
+    events: Receiver<Event>,
+    lists: Arc<ListPlaces>,
+    cameras: Arc<CameraPlaces>,
+    rules: Arc<Published>,
+    flows: Flows,
+}
+
+impl Recorder {
+    /// A recorder of what the packet threads send.
+    pub fn new(
+        evidence: Arc<Evidence>,
+        events: Receiver<Event>,
+        lists: Arc<ListPlaces>,
+        cameras: Arc<CameraPlaces>,
+        rules: Arc<Published>,
+    ) -> Self {
+        Recorder { evidence, events, lists, cameras, rules, flows: Flows::new(Instant::now()) }
+    }
+
+    /// Records until told to stop, then writes the last summaries.
+    pub fn run(mut self, stop: &AtomicBool) {
+        let mut summary_due = Instant::now() + SUMMARY;
+        while !stop.load(Ordering::Relaxed) {
+            let idle = self.drain();
+            if Instant::now() >= summary_due {
+                self.summarise();
+                summary_due = Instant::now() + SUMMARY;
+            }
+            if idle {
+                std::thread::sleep(NAP);
+            }
+        }
+        self.drain();
+        self.summarise();
+    }
+
+    /// Takes what waits; returns whether nothing did.
+    fn drain(&mut self) -> bool {
+        let now = Instant::now();
+        let mut idle = true;
+        loop {
+            match self.events.try_recv() {
+                Ok(event) => {
+                    idle = false;
+                    self.note(&event, now);
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return idle,
+            }
+        }
+    }
+
+    fn note(&mut self, event: &Event, now: Instant) {
+        match self.flows.note(event, now) {
+            flows::Noted::First(flow) => {
+                let key = FlowKey::of(event);
+                self.log(&key, &flow, "first");
+            }
+            flows::Noted::Known => {}
+            flows::Noted::NoRoom => {
+                self.evidence.suppressed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn summarise(&mut self) {
+        let (shown, hidden) = self.flows.summary(Instant::now());
+        for (key, flow) in &shown {
+            self.log(key, flow, "summary");
+        }
+        if hidden.flows > 0 {
+            self.evidence.suppressed.fetch_add(hidden.packets, Ordering::Relaxed);
+            tracing::warn!(
+                flows = hidden.flows,
+                packets = hidden.packets,
+                "more flows to listed destinations, not shown one by one"
+            );
+        }
+    }
+
+    fn log(&self, key: &FlowKey, flow: &Flow, kind: &'static str) {
+        let rules = self.rules.current();
+        let source = key.addresses.source();
+        let destination = key.addresses.destination();
+        let lists = self.lists.names();
+        let list = lists.get(usize::from(key.list)).map_or("", String::as_str);
+        // The entry as the present rule set has it; a reload may have taken it out since.
+        let entry = rules
+            .matches(destination)
+            .into_iter()
+            .filter_map(|entry| explain::name(&rules, entry))
+            .find(|entry| entry.list == list);
+        let what = match (flow.dropped, key.reason) {
+            (true, _) => "dropped",
+            (false, Reason::Monitored) => "passed, on a monitor list",
+            (false, _) => "would drop",
+        };
+        tracing::warn!(
+            camera = self.cameras.name(&source).unwrap_or("_other"),
+            %source,
+            %destination,
+            port = key.port,
+            protocol = %protocol(key.protocol),
+            list,
+            prefix = entry.as_ref().map(|entry| entry.prefix.as_str()),
+            origin_as = entry.as_ref().and_then(|entry| entry.origin_as),
+            basis = entry.as_ref().map(|entry| entry.basis.as_str()),
+            packets = flow.packets,
+            bytes = flow.bytes,
+            kind,
+            "{what}"
+        );
+    }
+}
+
+/// The usual name of a protocol number, or the number.
+fn protocol(number: u8) -> String {
+    match number {
+        1 => "icmp".into(),
+        6 => "tcp".into(),
+        17 => "udp".into(),
+        58 => "icmpv6".into(),
+        132 => "sctp".into(),
+        other => other.to_string(),
+    }
+}

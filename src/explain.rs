@@ -1,0 +1,108 @@
+//! Why an address passes or does not: the answer behind `kordon why`.
+//!
+//! Invariant: the verdict comes from the same [`decide`] that judges held packets, over a made-up packet,
+//! and mode is applied to it as a packet thread applies it. What is added here only names the entries.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Mode;
+use crate::decide::decide;
+use crate::packet::synthetic;
+use crate::ruleset::{Match, Ruleset};
+use crate::verdict::Verdict;
+
+/// The answer for one address, as `-o json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Version of this shape.
+    pub schema: u32,
+    /// The address asked about.
+    pub address: IpAddr,
+    /// `accept` or `drop`: what follows from the reason, whatever the mode.
+    pub verdict: String,
+    /// Why, as in metrics.
+    pub reason: String,
+    /// `enforce` or `monitor`.
+    pub mode: String,
+    /// What a packet meets: `passes`, `dropped`, or `would be dropped` in monitor mode.
+    pub outcome: String,
+    /// Where the rule set came from: `running`, or `files: not in force`.
+    pub source: String,
+    /// The running rule set's generation; 0 for files.
+    pub generation: u64,
+    /// The entry that decided.
+    pub winner: Option<Named>,
+    /// Every other entry that names the address.
+    pub also: Vec<Named>,
+}
+
+/// An entry with everything that is known about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// The list.
+    pub list: String,
+    /// `block`, `allow` or `monitor`.
+    pub action: String,
+    /// The prefix.
+    pub prefix: String,
+    /// The origin AS through which it came in, for a list of AS numbers.
+    pub origin_as: Option<u32>,
+    /// The origin AS's name in the origin tables.
+    pub origin_name: Option<String>,
+    /// The list's file.
+    pub file: String,
+    /// The line in it.
+    pub line: u32,
+    /// Issuer, number and date in one line.
+    pub basis: String,
+    /// The basis's note.
+    pub note: Option<String>,
+}
+
+/// The rule set that is in force in a running daemon.
+pub const RUNNING: &str = "running";
+/// A rule set read from files by a command.
+pub const FILES: &str = "files: not in force";
+
+/// Explains what a packet to `address` meets under `rules`.
+pub fn explain(rules: &Ruleset, mode: Mode, source: &str, address: IpAddr) -> Explanation {
+    let bytes = synthetic::packet_to(address);
+    let decision = decide(rules, bytes.as_slice());
+    let winner = decision.hit.and_then(|hit| rules.table().origin_of(address, hit));
+    let also = rules.matches(address).into_iter().filter(|entry| Some(*entry) != winner);
+    let outcome = match (decision.verdict(), mode) {
+        (Verdict::Accept, _) => "passes",
+        (Verdict::Drop, Mode::Enforce) => "dropped",
+        (Verdict::Drop, Mode::Monitor) => "would be dropped",
+    };
+    Explanation {
+        schema: 1,
+        address,
+        verdict: decision.verdict().to_string(),
+        reason: decision.reason.label().to_owned(),
+        mode: mode.label().to_owned(),
+        outcome: outcome.to_owned(),
+        source: source.to_owned(),
+        generation: rules.generation,
+        winner: winner.and_then(|entry| name(rules, entry)),
+        also: also.filter_map(|entry| name(rules, entry)).collect(),
+    }
+}
+
+/// Everything that is known about an entry of this rule set.
+pub fn name(rules: &Ruleset, entry: Match) -> Option<Named> {
+    let list = rules.list(entry.list)?;
+    Some(Named {
+        list: list.name.clone(),
+        action: list.action.label().to_owned(),
+        prefix: entry.prefix.to_string(),
+        origin_as: entry.origin,
+        origin_name: entry.origin.and_then(|asn| rules.origin_names.get(&asn).cloned()),
+        file: list.path.display().to_string(),
+        line: entry.line,
+        basis: list.basis.line(),
+        note: list.basis.note.clone(),
+    })
+}

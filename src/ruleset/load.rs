@@ -1,0 +1,201 @@
+//! Configuration to a rule set: read the lists, resolve, check, compile. Aside, off the packet threads.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use super::{Builder, ListInfo, Ruleset, publish};
+use crate::blocklist::{self, LoadedList};
+use crate::config::{Config, ListConfig, ListKind};
+use crate::failure::{ExitStatus, Failure};
+
+impl Ruleset {
+    /// Reads the files that the configuration names and compiles them.
+    ///
+    /// `place` gives a list name its place among the counters. `previous` is the rule set in force, if any:
+    /// a list whose prefixes are still the same keeps its time of change.
+    ///
+    /// # Errors
+    /// As [`blocklist::load`]; 1 where `place` has none left.
+    pub fn load(
+        config: &Config,
+        place: impl Fn(&str) -> Option<u16>,
+        previous: Option<&Ruleset>,
+    ) -> Result<Ruleset, Failure> {
+        let loaded = blocklist::load(&config.lists, &config.origins)?;
+        let mut builder = Builder::new();
+        let mut lists = Vec::with_capacity(loaded.lists.len());
+        for read in loaded.lists {
+            let Some(declared) = config.lists.get(read.config) else { continue };
+            let Some(counter) = place(&declared.name) else {
+                return Err(Failure::new(
+                    ExitStatus::Failed,
+                    format!(
+                        "list {}: too many list names since the daemon started; restart it",
+                        declared.name
+                    ),
+                ));
+            };
+            let id = builder.list(declared.action);
+            builder.add_all(id, read.entries.iter().map(|e| (e.prefix, e.line, e.origin)));
+            lists.push(info(declared, &read, counter, previous));
+        }
+        let mut rules = Ruleset::new(lists, builder.compile());
+        rules.origin_names = loaded.origin_names;
+        rules.origin_dates = loaded
+            .origin_dates
+            .into_iter()
+            .filter_map(|date| {
+                let unix = u64::try_from(date.unix_seconds?).ok()?;
+                Some((date.source, date.date?, unix))
+            })
+            .collect();
+        Ok(rules)
+    }
+}
+
+fn info(
+    declared: &ListConfig,
+    read: &LoadedList,
+    counter: u16,
+    previous: Option<&Ruleset>,
+) -> ListInfo {
+    let digest = digest(read);
+    let before = previous.and_then(|rules| rules.lists.iter().find(|l| l.name == declared.name));
+    let changed = match before {
+        Some(before) if before.digest == digest => before.changed,
+        Some(_) | None => publish::now(),
+    };
+    ListInfo {
+        name: declared.name.clone(),
+        action: declared.action,
+        kind: declared.kind,
+        path: declared.path.clone(),
+        basis: declared.basis.clone(),
+        lines: match declared.kind {
+            ListKind::Asn => read.asns,
+            ListKind::Prefix => read.entries.len(),
+        },
+        prefixes: read.entries.len(),
+        digest,
+        changed,
+        counter,
+    }
+}
+
+/// The same for the same set of prefixes, in whatever order.
+fn digest(read: &LoadedList) -> u64 {
+    read.entries.iter().fold(read.entries.len() as u64, |sum, entry| {
+        let mut hasher = DefaultHasher::new();
+        (entry.prefix, entry.origin).hash(&mut hasher);
+        sum.wrapping_add(hasher.finish())
+    })
+}
+
+/// What a new rule set has that the old one had not, and the other way round.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Prefixes that came, over all lists.
+    pub added: usize,
+    /// Prefixes that went.
+    pub removed: usize,
+    /// The same by list name, for lists that changed.
+    pub lists: BTreeMap<String, (usize, usize)>,
+    /// Lists whose action changed: name, before, after.
+    pub actions: Vec<(String, &'static str, &'static str)>,
+}
+
+impl Changes {
+    /// Compares two rule sets, list by list name.
+    pub fn between(old: &Ruleset, new: &Ruleset) -> Changes {
+        let mut changes = Changes::default();
+        let (before, after) = (by_list(old), by_list(new));
+        let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        for name in names {
+            let none = Vec::new();
+            let (old, new) = (before.get(name).unwrap_or(&none), after.get(name).unwrap_or(&none));
+            let (added, removed) = differences(old, new);
+            if added + removed > 0 {
+                changes.added += added;
+                changes.removed += removed;
+                changes.lists.insert((*name).to_owned(), (added, removed));
+            }
+        }
+        for list in &new.lists {
+            if let Some(before) = old.lists.iter().find(|before| before.name == list.name)
+                && before.action != list.action
+            {
+                let (before, after) = (before.action.label(), list.action.label());
+                changes.actions.push((list.name.clone(), before, after));
+            }
+        }
+        changes
+    }
+}
+
+/// The prefixes of each list whose digest is not the same in the other rule set would do; all of them are
+/// simple, and fast enough aside (a full routing table: well under a second).
+fn by_list(rules: &Ruleset) -> BTreeMap<&str, Vec<ipnet::IpNet>> {
+    let mut lists: BTreeMap<&str, Vec<ipnet::IpNet>> =
+        rules.lists.iter().map(|list| (list.name.as_str(), Vec::new())).collect();
+    for entry in rules.table().entries() {
+        let name = rules.list(entry.list).map(|list| list.name.as_str());
+        if let Some(prefixes) = name.and_then(|name| lists.get_mut(name))
+            && prefixes.last() != Some(&entry.prefix)
+        {
+            prefixes.push(entry.prefix);
+        }
+    }
+    lists
+}
+
+/// How many of two ascending sequences are only in the second, and only in the first.
+fn differences(old: &[ipnet::IpNet], new: &[ipnet::IpNet]) -> (usize, usize) {
+    let (mut added, mut removed) = (0, 0);
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        match (old.peek(), new.peek()) {
+            (None, None) => return (added, removed),
+            (Some(_), None) => {
+                removed += 1;
+                old.next();
+            }
+            (None, Some(_)) => {
+                added += 1;
+                new.next();
+            }
+            (Some(a), Some(b)) => match a.cmp(b) {
+                std::cmp::Ordering::Equal => {
+                    old.next();
+                    new.next();
+                }
+                std::cmp::Ordering::Less => {
+                    removed += 1;
+                    old.next();
+                }
+                std::cmp::Ordering::Greater => {
+                    added += 1;
+                    new.next();
+                }
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Changes {
+    /// `+ 12 prefixes, - 3`, then a line for each list that changed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let word = if self.added == 1 { "prefix" } else { "prefixes" };
+        write!(f, "+ {} {word}, - {}", self.added, self.removed)?;
+        for (name, (added, removed)) in &self.lists {
+            write!(f, "\n  {name}: + {added}, - {removed}")?;
+        }
+        for (name, before, after) in &self.actions {
+            write!(f, "\n  {name}: {before} -> {after}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

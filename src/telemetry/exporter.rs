@@ -1,0 +1,305 @@
+//! The declared metrics, read from the packet threads' counters at each scrape.
+//!
+//! Nothing is registered per label: a family holds just what exists now, so that a list that has left the
+//! configuration, and never did anything, leaves the metrics too.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
+use prometheus::{Encoder, Registry, TextEncoder};
+
+use super::Observed;
+use super::families::{self, Declared, Kind};
+use crate::config::Mode;
+use crate::counters::{BUCKETS, FAMILIES, STOPPING, Volume};
+use crate::verdict::{Family, Unparsable};
+
+/// Writes the metrics in Prometheus' text format.
+pub struct Exporter {
+    registry: Registry,
+}
+
+impl Exporter {
+    /// An exporter over a running daemon.
+    ///
+    /// # Errors
+    /// Two metrics were declared alike.
+    pub fn new(observed: Arc<Observed>) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        registry.register(Box::new(Scrape::new(observed)?))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        Ok(Exporter { registry })
+    }
+
+    /// The metrics as text (exposition format 0.0.4).
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(16 << 10);
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!("metrics cannot be written: {error}");
+        }
+        text
+    }
+}
+
+struct Scrape {
+    observed: Arc<Observed>,
+    descs: Vec<Desc>,
+}
+
+impl Scrape {
+    fn new(observed: Arc<Observed>) -> Result<Self, prometheus::Error> {
+        let desc = |metric: &&Declared| {
+            Desc::new(
+                metric.name.to_owned(),
+                metric.help.to_owned(),
+                metric.labels.iter().map(|label| (*label).to_owned()).collect(),
+                Default::default(),
+            )
+        };
+        let descs = families::ALL.iter().map(desc).collect::<Result<_, _>>()?;
+        Ok(Scrape { observed, descs })
+    }
+}
+
+impl Collector for Scrape {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut page = Page::default();
+        let observed = &self.observed;
+        daemon(&mut page, observed);
+        traffic(&mut page, observed);
+        lists(&mut page, observed);
+        queues(&mut page, observed);
+        page.0
+    }
+}
+
+/// The families written so far.
+#[derive(Default)]
+struct Page(Vec<MetricFamily>);
+
+impl Page {
+    /// One family, a sample for each set of label values.
+    fn put(&mut self, metric: &Declared, samples: impl IntoIterator<Item = (Vec<String>, f64)>) {
+        let samples = samples.into_iter().map(|(values, value)| {
+            let mut sample = Metric::from_label(labels(metric, values));
+            match metric.kind {
+                Kind::Counter => {
+                    let mut counter = Counter::default();
+                    counter.set_value(value);
+                    sample.set_counter(counter);
+                }
+                Kind::Gauge | Kind::Histogram => {
+                    let mut gauge = Gauge::default();
+                    gauge.set_value(value);
+                    sample.set_gauge(gauge);
+                }
+            }
+            sample
+        });
+        self.push(metric, samples.collect());
+    }
+
+    fn put_one(&mut self, metric: &Declared, value: f64) {
+        self.put(metric, [(Vec::new(), value)]);
+    }
+
+    fn push(&mut self, metric: &Declared, samples: Vec<Metric>) {
+        if samples.is_empty() {
+            return;
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(metric.name.to_owned());
+        family.set_help(metric.help.to_owned());
+        family.set_field_type(match metric.kind {
+            Kind::Counter => MetricType::COUNTER,
+            Kind::Gauge => MetricType::GAUGE,
+            Kind::Histogram => MetricType::HISTOGRAM,
+        });
+        family.set_metric(samples);
+        self.0.push(family);
+    }
+}
+
+fn labels(metric: &Declared, values: Vec<String>) -> Vec<LabelPair> {
+    let pair = |(name, value): (&&str, String)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value(value);
+        pair
+    };
+    metric.labels.iter().zip(values).map(pair).collect()
+}
+
+fn daemon(page: &mut Page, observed: &Observed) {
+    let rules = observed.rules.current();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    page.put(&families::BUILD_INFO, [(vec![version, crate::REVISION.to_owned()], 1.0)]);
+    page.put_one(&families::ENFORCING, flag(observed.mode == Mode::Enforce));
+    page.put_one(&families::GENERATION, rules.generation as f64);
+    let kernel = observed.kernel_rules();
+    if let Some(present) = kernel.present {
+        page.put_one(&families::RULES_PRESENT, flag(present));
+        page.put(
+            &families::GATE_DROPPED,
+            Family::ALL.iter().map(|family| {
+                let count = kernel.gate_dropped.get(family.index()).copied().unwrap_or(0);
+                (vec![family.label().to_owned()], count as f64)
+            }),
+        );
+    }
+    let reloads = &observed.reloads;
+    let last = reloads.last();
+    page.put_one(&families::RELOADS, reloads.done.load(Ordering::Relaxed) as f64);
+    page.put_one(&families::RELOADS_REJECTED, reloads.rejected.load(Ordering::Relaxed) as f64);
+    page.put_one(&families::RELOAD_DURATION, last.took.as_secs_f64());
+    page.put_one(&families::RELOAD_SUCCESS, last.success as f64);
+    page.put_one(&families::SUPPRESSED, observed.suppressed() as f64);
+    let [v4, v6] = rules.table().prefixes();
+    page.put(
+        &families::PREFIXES,
+        Family::ALL
+            .iter()
+            .zip([v4, v6])
+            .map(|(family, count)| (vec![family.label().to_owned()], count as f64)),
+    );
+    page.put(
+        &families::ORIGIN_DATE,
+        rules.origin_dates.iter().map(|(name, _, unix)| (vec![name.clone()], *unix as f64)),
+    );
+}
+
+fn traffic(page: &mut Page, observed: &Observed) {
+    // Accepted is read before the total, so that a scrape in the middle of a batch never shows more
+    // accepted than there were.
+    let by_family = |read: fn(&crate::counters::FamilyCounters) -> u64| {
+        FAMILIES.iter().enumerate().map(move |(place, label)| {
+            let value = observed.sum(|shard| shard.families.get(place).map_or(0, read));
+            (vec![(*label).to_owned()], value as f64)
+        })
+    };
+    let accepted: Vec<_> = by_family(|family| family.accepted.packets.get()).collect();
+    let bytes_accepted: Vec<_> = by_family(|family| family.accepted.bytes.get()).collect();
+    page.put(&families::PACKETS, by_family(|family| family.judged.packets.get()));
+    page.put(&families::BYTES, by_family(|family| family.judged.bytes.get()));
+    page.put(&families::ACCEPTED, accepted);
+    page.put(&families::BYTES_ACCEPTED, bytes_accepted);
+    page.put(
+        &families::UNPARSABLE,
+        Unparsable::ALL.iter().map(|cause| {
+            let value =
+                observed.sum(|shard| shard.unparsable.get(cause.index()).map_or(0, |c| c.get()));
+            (vec![cause.label().to_owned()], value as f64)
+        }),
+    );
+    let other = "_other".to_owned();
+    let names = || observed.cameras.names().iter().chain([&other]).enumerate();
+    let by_camera = |read: fn(&crate::counters::CameraCounters) -> u64| {
+        names().map(move |(place, name)| {
+            let value = observed.sum(|shard| shard.cameras.get(place).map_or(0, read));
+            (vec![name.clone()], value as f64)
+        })
+    };
+    page.put(&families::CAMERA_PACKETS, by_camera(|camera| camera.packets.get()));
+    page.put(&families::CAMERA_DROPPED, by_camera(|camera| camera.dropped.get()));
+    page.push(&families::DURATION, vec![durations(observed)]);
+}
+
+fn durations(observed: &Observed) -> Metric {
+    let mut below = 0;
+    let mut buckets = Vec::with_capacity(BUCKETS.len());
+    for (place, bound) in BUCKETS.iter().enumerate() {
+        below += observed.sum(|shard| shard.times.buckets.get(place).map_or(0, |c| c.get()));
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound as f64 / 1e9);
+        bucket.set_cumulative_count(below);
+        buckets.push(bucket);
+    }
+    let beyond =
+        observed.sum(|shard| shard.times.buckets.get(BUCKETS.len()).map_or(0, |c| c.get()));
+    let mut histogram = Histogram::default();
+    histogram.set_bucket(buckets);
+    histogram.set_sample_count(below + beyond);
+    histogram.set_sample_sum(observed.sum(|shard| shard.times.sum.get()) as f64 / 1e9);
+    let mut metric = Metric::from_label(Vec::new());
+    metric.set_histogram(histogram);
+    metric
+}
+
+fn lists(page: &mut Page, observed: &Observed) {
+    let rules = observed.rules.current();
+    let names = observed.lists.names();
+    let in_force = |place: usize| {
+        place == 0 || rules.lists.iter().any(|list| usize::from(list.counter) == place)
+    };
+    let read = |place: usize, read: &dyn Fn(&crate::counters::ListCounters) -> u64| {
+        observed.sum(|shard| shard.lists.get(place).map_or(0, read))
+    };
+    let by_reason = |volumes: fn(&crate::counters::ListCounters) -> &[Volume; STOPPING.len()],
+                     of: fn(&Volume) -> u64| {
+        let mut samples = Vec::new();
+        for (place, name) in names.iter().enumerate() {
+            for (index, reason) in STOPPING.iter().enumerate() {
+                let value = read(place, &|list| volumes(list).get(index).map_or(0, of));
+                // Known series start at 0: blocked for a list, unparsable where no list decides.
+                let known = in_force(place) && (place == 0) == (*reason == "unparsable");
+                if value > 0 || (known && *reason != "monitored") {
+                    samples.push((vec![name.clone(), (*reason).to_owned()], value as f64));
+                }
+            }
+        }
+        samples
+    };
+    page.put(&families::DROPPED, by_reason(|list| &list.dropped, |v| v.packets.get()));
+    page.put(&families::BYTES_DROPPED, by_reason(|list| &list.dropped, |v| v.bytes.get()));
+    page.put(&families::WOULD_DROP, by_reason(|list| &list.would_drop, |v| v.packets.get()));
+    page.put(&families::BYTES_WOULD_DROP, by_reason(|list| &list.would_drop, |v| v.bytes.get()));
+    let exempted = names.iter().enumerate().skip(1).filter_map(|(place, name)| {
+        let value = read(place, &|list| list.exempted.get());
+        (value > 0 || in_force(place)).then(|| (vec![name.clone()], value as f64))
+    });
+    page.put(&families::EXEMPTED, exempted);
+    let entries = rules.lists.iter().map(|list| (vec![list.name.clone()], list.prefixes as f64));
+    page.put(&families::LIST_ENTRIES, entries);
+    let changed = rules.lists.iter().map(|list| (vec![list.name.clone()], list.changed as f64));
+    page.put(&families::LIST_CHANGED, changed);
+}
+
+fn queues(page: &mut Page, observed: &Observed) {
+    let mut lost = Vec::new();
+    let mut malformed = Vec::new();
+    let mut used = Vec::new();
+    let mut size = Vec::new();
+    for queue in &observed.queues {
+        let number = queue.number.to_string();
+        let losses = queue.counters.read();
+        for (cause, value) in [
+            ("buffer", losses.lost_buffer),
+            ("late_verdict", losses.late_verdict),
+            ("orphan", losses.orphan),
+        ] {
+            lost.push((vec![number.clone(), cause.to_owned()], value as f64));
+        }
+        malformed.push((vec![number.clone()], (losses.malformed + losses.foreign) as f64));
+        if let Some(buffer) = queue.gauge.as_ref().and_then(|gauge| gauge.read()) {
+            used.push((vec![number.clone()], buffer.used as f64));
+            size.push((vec![number], buffer.size as f64));
+        }
+    }
+    page.put(&families::LOST, lost);
+    page.put(&families::MALFORMED, malformed);
+    page.put(&families::BUFFER_USED, used);
+    page.put(&families::BUFFER_SIZE, size);
+}
+
+fn flag(value: bool) -> f64 {
+    if value { 1.0 } else { 0.0 }
+}

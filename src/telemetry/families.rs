@@ -1,0 +1,105 @@
+//! Every metric that kordon exports, declared once: name, kind, labels, help.
+//!
+//! Names follow Prometheus practice: base units, `_total` for counters, timestamps instead of ages. Label
+//! values come from the configuration or from enums, never from packets.
+
+/// A counter or a gauge; the one histogram is declared beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Buckets, sum and count.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Declared {
+    /// Its name.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its labels, in order.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+macro_rules! declare {
+    ($($ident:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub static $ident: Declared =
+                Declared { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+        )*
+        /// All of them, in the order in which they are exported.
+        pub static ALL: &[&Declared] = &[$(&$ident),*];
+    };
+}
+
+declare! {
+    BUILD_INFO: Gauge "kordon_build_info" ["version", "revision"]
+        "Always 1; the labels say which build runs.";
+    ENFORCING: Gauge "kordon_enforcing" []
+        "1 if blocked packets are dropped, 0 in monitor mode.";
+    GENERATION: Gauge "kordon_ruleset_generation" []
+        "Number of the rule set in force; grows by one with each reload.";
+    PACKETS: Counter "kordon_packets_total" ["family"]
+        "Packets judged, as the kernel held them (an aggregate is one).";
+    BYTES: Counter "kordon_bytes_total" ["family"]
+        "Bytes of the packets judged, before the copy was cut.";
+    ACCEPTED: Counter "kordon_packets_accepted_total" ["family"]
+        "Packets answered with accept.";
+    BYTES_ACCEPTED: Counter "kordon_bytes_accepted_total" ["family"]
+        "Bytes of the packets answered with accept.";
+    DROPPED: Counter "kordon_packets_dropped_total" ["list", "reason"]
+        "Packets answered with drop; list is empty where none decided.";
+    BYTES_DROPPED: Counter "kordon_bytes_dropped_total" ["list", "reason"]
+        "Bytes of the packets answered with drop.";
+    WOULD_DROP: Counter "kordon_packets_would_drop_total" ["list", "reason"]
+        "Packets that passed only because of monitor mode or because their list only monitors.";
+    BYTES_WOULD_DROP: Counter "kordon_bytes_would_drop_total" ["list", "reason"]
+        "Bytes of the packets that would have been dropped.";
+    EXEMPTED: Counter "kordon_packets_exempted_total" ["list"]
+        "Packets that passed because an allow list names their destination.";
+    UNPARSABLE: Counter "kordon_packets_unparsable_total" ["cause"]
+        "Packets whose header could not be judged.";
+    LOST: Counter "kordon_queue_lost_packets_total" ["queue", "cause"]
+        "Packets the kernel gave up: buffer (no room in the socket), late_verdict (gone before the answer), orphan (read by nobody who could judge them).";
+    BUFFER_USED: Gauge "kordon_queue_buffer_used_bytes" ["queue"]
+        "Bytes in use in the queue socket's receive buffer, as the kernel charges them.";
+    BUFFER_SIZE: Gauge "kordon_queue_buffer_size_bytes" ["queue"]
+        "Size of the queue socket's receive buffer, as the kernel granted it.";
+    MALFORMED: Counter "kordon_queue_malformed_messages_total" ["queue"]
+        "Queue messages that could not be read, or came from another sender than the kernel.";
+    GATE_DROPPED: Counter "kordon_gate_dropped_packets_total" ["family"]
+        "Packets that reached the gate without kordon's mark, as the kernel counts them.";
+    RULES_PRESENT: Gauge "kordon_rules_present" []
+        "1 if hold and gate stand in the kernel as planned, when last asked.";
+    DURATION: Histogram "kordon_decision_duration_seconds" []
+        "Time of one decision, sampled once per batch; the clock itself is part of it.";
+    PREFIXES: Gauge "kordon_prefixes" ["family"]
+        "Distinct prefixes in the rule set in force.";
+    LIST_ENTRIES: Gauge "kordon_list_entries" ["list"]
+        "Prefixes that a list contributes, after AS numbers were resolved.";
+    LIST_CHANGED: Gauge "kordon_list_last_change_timestamp_seconds" ["list"]
+        "When a list's content last changed under this process.";
+    ORIGIN_DATE: Gauge "kordon_origin_data_timestamp_seconds" ["source"]
+        "The date in an origin table's data.";
+    RELOADS: Counter "kordon_reloads_total" []
+        "Reloads that were put in force.";
+    RELOADS_REJECTED: Counter "kordon_reloads_rejected_total" []
+        "Reloads that were refused; the old rule set stayed in force.";
+    RELOAD_DURATION: Gauge "kordon_reload_duration_seconds" []
+        "How long the last load or reload took.";
+    RELOAD_SUCCESS: Gauge "kordon_reload_last_success_timestamp_seconds" []
+        "When a rule set was last put in force.";
+    SUPPRESSED: Counter "kordon_events_suppressed_total" []
+        "Packets to listed destinations that were counted but not logged, for want of room.";
+    CAMERA_PACKETS: Counter "kordon_camera_packets_total" ["camera"]
+        "Packets judged, by declared camera; the others are _other.";
+    CAMERA_DROPPED: Counter "kordon_camera_packets_dropped_total" ["camera"]
+        "Packets dropped, by declared camera; the others are _other.";
+}

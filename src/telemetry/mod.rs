@@ -1,0 +1,154 @@
+//! What the outside may see of a running daemon: metrics, health and readiness.
+
+mod exporter;
+pub mod families;
+pub mod http;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::Mode;
+use crate::counters::{CameraPlaces, ListPlaces, Shard};
+use crate::evidence::Evidence;
+use crate::queue::{BufferGauge, QueueCounters};
+use crate::ruleset::Published;
+
+pub use exporter::Exporter;
+
+/// A packet thread that has not finished a turn for this long is stalled. A turn takes at most the queue's
+/// wait of about 250 ms when nothing comes.
+pub const STALLED: Duration = Duration::from_secs(5);
+
+/// One queue, as telemetry sees it.
+pub struct QueueView {
+    /// The NFQUEUE number.
+    pub number: u16,
+    /// Its losses.
+    pub counters: Arc<QueueCounters>,
+    /// Its socket's buffer, where that can be read.
+    pub gauge: Option<BufferGauge>,
+    /// Its thread's counters.
+    pub shard: Arc<Shard>,
+}
+
+/// What is known about the rules in the kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RulesState {
+    /// Whether hold (and gate, unless open) stand as planned, in both families; `None` if not asked yet.
+    pub present: Option<bool>,
+    /// What is missing or altered, in words.
+    pub faults: Vec<String>,
+    /// Packets that the gate dropped, IPv4 and IPv6, as the kernel counts them.
+    pub gate_dropped: [u64; 2],
+    /// The tool that carries the rules.
+    pub tool: String,
+}
+
+/// What became of reloads.
+#[derive(Debug, Default)]
+pub struct Reloads {
+    /// Reloads that were put in force.
+    pub done: AtomicU64,
+    /// Reloads that were refused.
+    pub rejected: AtomicU64,
+    last: Mutex<LastReload>,
+}
+
+/// The last reload.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LastReload {
+    /// When a rule set was last put in force, in seconds since 1970.
+    pub success: u64,
+    /// How long the last one took, put in force or not.
+    pub took: Duration,
+    /// Why the last one was refused; `None` if it was not.
+    pub refused: Option<String>,
+}
+
+impl Reloads {
+    /// Notes a reload that was put in force at this time.
+    pub fn note_done(&self, at: u64, took: Duration) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        *self.lock() = LastReload { success: at, took, refused: None };
+    }
+
+    /// Notes the rule set that the daemon started with.
+    pub fn note_start(&self, at: u64, took: Duration) {
+        *self.lock() = LastReload { success: at, took, refused: None };
+    }
+
+    /// Notes a refused reload and why.
+    pub fn note_rejected(&self, why: &str, took: Duration) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        let mut last = self.lock();
+        last.took = took;
+        last.refused = Some(why.to_owned());
+    }
+
+    /// The last reload.
+    pub fn last(&self) -> LastReload {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, LastReload> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Everything that telemetry and the control socket read from.
+pub struct Observed {
+    /// When the process began.
+    pub began: Instant,
+    /// The same in seconds since 1970.
+    pub began_unix: u64,
+    /// Monitor or enforce.
+    pub mode: Mode,
+    /// Open in every state.
+    pub open: bool,
+    /// The queues, in the order of their numbers.
+    pub queues: Vec<QueueView>,
+    /// Places of lists among the counters.
+    pub lists: Arc<ListPlaces>,
+    /// Places of cameras among the counters.
+    pub cameras: Arc<CameraPlaces>,
+    /// The rule set in force.
+    pub rules: Arc<Published>,
+    /// The evidence thread.
+    pub evidence: Arc<Evidence>,
+    /// Reloads so far.
+    pub reloads: Reloads,
+    /// The rules in the kernel.
+    pub kernel_rules: Mutex<RulesState>,
+    /// Everything is in place.
+    pub ready: AtomicBool,
+}
+
+impl Observed {
+    /// Queues whose thread has stalled.
+    pub fn stalled(&self) -> Vec<u16> {
+        let now = self.began.elapsed();
+        let late = |queue: &&QueueView| now.saturating_sub(queue.shard.last_alive()) > STALLED;
+        self.queues.iter().filter(late).map(|queue| queue.number).collect()
+    }
+
+    /// The state of the rules, as last asked.
+    pub fn kernel_rules(&self) -> RulesState {
+        self.kernel_rules.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes the state of the rules.
+    pub fn set_kernel_rules(&self, state: RulesState) {
+        *self.kernel_rules.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Sum of a counter over all packet threads.
+    pub fn sum(&self, counter: impl Fn(&Shard) -> u64) -> u64 {
+        self.queues.iter().map(|queue| counter(&queue.shard)).sum()
+    }
+
+    /// Events that were counted but not logged.
+    pub fn suppressed(&self) -> u64 {
+        self.sum(|shard| shard.suppressed.get()) + self.evidence.suppressed()
+    }
+}
