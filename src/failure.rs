@@ -84,9 +84,10 @@ impl Failure {
             std::io::ErrorKind::NotFound => {
                 Failure::new(ExitStatus::NoInput, format!("{}: no such file", path.display()))
             }
-            std::io::ErrorKind::PermissionDenied => {
-                Failure::new(ExitStatus::NoPermission, format!("{}: permission denied", path.display()))
-            }
+            std::io::ErrorKind::PermissionDenied => Failure::new(
+                ExitStatus::NoPermission,
+                format!("{}: permission denied", path.display()),
+            ),
             _ => Failure::new(ExitStatus::NoInput, format!("{}: {error}", path.display())),
         }
     }

@@ -3,6 +3,13 @@
 //! Invariant: a [`Config`] in hand is valid. Everything that a later room could stumble over (ranges,
 //! interface names, clashing list names, marks) was refused here, with file, line and column.
 
+mod changes;
+mod load;
+mod raw;
+
+pub use changes::needs_restart;
+pub use load::LIST_LIMIT;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,8 +81,9 @@ pub struct QueueConfig {
     pub backend: QueueBackend,
     /// Bytes of each packet that the kernel copies to us.
     pub copy_range: u16,
-    /// The most bytes that all queues together may hold in the kernel, aggregates counted at 64 KiB.
-    pub max_held_bytes: u64,
+    /// The most packets that the kernel holds in one queue: `queue.max_held_bytes` shared out among the
+    /// queues, each packet counted as a full 64 KiB aggregate.
+    pub max_length: u32,
     /// Receive buffer of each queue's socket, in bytes as the kernel counts them.
     pub buffer_bytes: usize,
 }
@@ -104,7 +112,7 @@ pub struct RulesConfig {
 }
 
 /// What a list's entries do to a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Drop.
@@ -204,6 +212,41 @@ pub struct Config {
     pub origins: Vec<OriginConfig>,
     /// The files this configuration was read from, in order.
     pub files: Vec<PathBuf>,
+}
+
+impl Basis {
+    /// The basis in one line, as in messages: `NCU 01-140/101, 2022-02-27`; empty if nothing was declared.
+    pub fn line(&self) -> String {
+        let mut line = format!("{} {}", self.issuer, self.number).trim().to_owned();
+        if let Some(date) = &self.date {
+            if !line.is_empty() {
+                line.push_str(", ");
+            }
+            line.push_str(date);
+        }
+        line
+    }
+}
+
+impl Action {
+    /// The word in the configuration: `block`, `allow`, `monitor`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Action::Block => "block",
+            Action::Allow => "allow",
+            Action::Monitor => "monitor",
+        }
+    }
+}
+
+impl Mode {
+    /// The word in the configuration: `monitor`, `enforce`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Mode::Monitor => "monitor",
+            Mode::Enforce => "enforce",
+        }
+    }
 }
 
 impl Config {

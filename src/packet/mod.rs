@@ -1,4 +1,15 @@
 //! Held bytes to source, destination, protocol and ports; never panics.
+//!
+//! Invariant: every function here is total. Whatever the bytes, the answer is [`Headers`] or a cause.
+//! Layer 3 alone decides; ports are for the record and may be missing.
+
+mod ipv4;
+mod ipv6;
+pub mod synthetic;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::verdict::{Family, Unparsable};
 
 /// A packet as the kernel held it: the first bytes of it, and what the kernel said of the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,3 +28,112 @@ impl<'a> From<&'a [u8]> for Held<'a> {
         Held { bytes, length: bytes.len() as u32, aggregate: false }
     }
 }
+
+impl Held<'_> {
+    /// The family that the version nibble claims, if it is one of ours.
+    #[inline]
+    pub fn family(&self) -> Option<Family> {
+        match self.bytes.first().map(|byte| byte >> 4) {
+            Some(4) => Some(Family::V4),
+            Some(6) => Some(Family::V6),
+            Some(_) | None => None,
+        }
+    }
+}
+
+/// Source and destination of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addresses {
+    /// Of an IPv4 packet.
+    V4 {
+        /// The camera, before any source NAT.
+        source: Ipv4Addr,
+        /// The true destination, after any destination NAT.
+        destination: Ipv4Addr,
+    },
+    /// Of an IPv6 packet.
+    V6 {
+        /// The camera.
+        source: Ipv6Addr,
+        /// The destination in the fixed header.
+        destination: Ipv6Addr,
+    },
+}
+
+impl Addresses {
+    /// The packet's source.
+    pub fn source(&self) -> IpAddr {
+        match *self {
+            Addresses::V4 { source, .. } => IpAddr::V4(source),
+            Addresses::V6 { source, .. } => IpAddr::V6(source),
+        }
+    }
+
+    /// The packet's destination.
+    pub fn destination(&self) -> IpAddr {
+        match *self {
+            Addresses::V4 { destination, .. } => IpAddr::V4(destination),
+            Addresses::V6 { destination, .. } => IpAddr::V6(destination),
+        }
+    }
+
+    /// The address family.
+    pub fn family(&self) -> Family {
+        match self {
+            Addresses::V4 { .. } => Family::V4,
+            Addresses::V6 { .. } => Family::V6,
+        }
+    }
+}
+
+/// Where a packet stands in a fragmented datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fragment {
+    /// Not a fragment (or an atomic one, RFC 6946).
+    Whole,
+    /// The first fragment: carries the transport header.
+    First,
+    /// A later fragment: no ports.
+    Later,
+}
+
+/// What a packet's headers say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headers {
+    /// Source and destination.
+    pub addresses: Addresses,
+    /// The protocol after all extension headers (IANA protocol numbers).
+    pub protocol: u8,
+    /// Source and destination port, where the protocol has ports and the copy reaches them.
+    pub ports: Option<(u16, u16)>,
+    /// Whether this is a fragment.
+    pub fragment: Fragment,
+}
+
+/// Reads the headers of a held packet.
+///
+/// # Errors
+/// The cause, where the bytes are not an IPv4 or IPv6 header that can be judged.
+#[inline]
+pub fn parse(held: Held<'_>) -> Result<Headers, Unparsable> {
+    match held.bytes.first().map(|byte| byte >> 4) {
+        Some(4) => ipv4::parse(held),
+        Some(6) => ipv6::parse(held),
+        Some(_) => Err(Unparsable::Version),
+        None => Err(Unparsable::Empty),
+    }
+}
+
+/// Ports of TCP, UDP, DCCP, SCTP and UDP-Lite: the first four bytes of the transport header.
+#[inline]
+fn ports(protocol: u8, transport: &[u8]) -> Option<(u16, u16)> {
+    match (protocol, transport) {
+        (6 | 17 | 33 | 132 | 136, [a, b, c, d, ..]) => {
+            Some((u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,17 @@
 //! A backend receives a batch of held packets and answers each of them exactly once. What was not judged
 //! when the batch is answered is dropped. The only room that knows netlink.
 
+mod batch;
+mod codec;
+mod crate_nfq;
+mod losses;
+mod native;
+mod refusal;
+
+pub use crate_nfq::NfqQueue;
+pub use losses::{BufferGauge, BufferUse, QueueCounters, QueueLosses};
+pub use native::NativeQueue;
+
 use crate::failure::Failure;
 use crate::packet::Held;
 use crate::verdict::{Mark, Verdict};

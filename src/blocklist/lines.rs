@@ -1,0 +1,297 @@
+//! A file as lines, read in a stream with every dimension bounded.
+//!
+//! Invariants: only regular files are read, whatever the path was a moment ago (the opened descriptor is
+//! asked); opening never waits (a FIFO without a writer); memory is one line of at most
+//! [`MAX_LINE_BYTES`]; what comes out holds no NUL, no carriage return and no byte-order mark.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+
+use super::errors::ListErrors;
+use super::place::{Place, characters};
+use crate::failure::{ExitStatus, Failure};
+
+/// The longest line, without its end, in bytes. Lines of real lists are below 200.
+pub const MAX_LINE_BYTES: usize = 4096;
+
+/// The largest file, in bytes. A full origin table is about 35 MB.
+pub const MAX_FILE_BYTES: u64 = 512 << 20;
+
+/// A reader of lines.
+pub(super) struct Lines<'p> {
+    path: &'p Path,
+    input: BufReader<File>,
+    buffer: Vec<u8>,
+    number: u32,
+    bytes_left: u64,
+    max_bytes: u64,
+    terminated: bool,
+    done: bool,
+}
+
+impl<'p> Lines<'p> {
+    /// Opens a regular file.
+    ///
+    /// # Errors
+    ///
+    /// 66 if there is no such file or it is not a regular one, 77 without permission, 65 if it is larger
+    /// than [`MAX_FILE_BYTES`].
+    pub(super) fn open(path: &'p Path) -> Result<Self, Failure> {
+        Self::open_limited(path, MAX_FILE_BYTES)
+    }
+
+    fn open_limited(path: &'p Path, max_bytes: u64) -> Result<Self, Failure> {
+        let file = open_regular(path)?;
+        let size = file.metadata().map_err(|e| Failure::reading(path, &e))?.len();
+        if size > max_bytes {
+            return Err(too_large(path, max_bytes));
+        }
+        Ok(Lines {
+            path,
+            input: BufReader::with_capacity(64 << 10, file),
+            buffer: Vec::with_capacity(256),
+            number: 0,
+            bytes_left: max_bytes,
+            max_bytes,
+            terminated: true,
+            done: false,
+        })
+    }
+
+    /// The next line that can be read at all, with its number; `None` at the end.
+    ///
+    /// Lines that cannot (too long, NUL, a carriage return inside) are reported and passed over.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read on, or grew beyond the limit meanwhile.
+    pub(super) fn next(
+        &mut self,
+        errors: &mut ListErrors,
+    ) -> Result<Option<(u32, &[u8])>, Failure> {
+        loop {
+            if self.done || !self.fill(errors)? {
+                return Ok(None);
+            }
+            if self.is_readable(errors) {
+                break;
+            }
+        }
+        Ok(Some((self.number, &self.buffer)))
+    }
+
+    /// Whether the last line read ended in a line end. If not, the file may be cut off.
+    pub(super) fn is_terminated(&self) -> bool {
+        self.terminated
+    }
+
+    /// Reads one line into the buffer, without its end; false at the end of the file.
+    fn fill(&mut self, errors: &mut ListErrors) -> Result<bool, Failure> {
+        self.buffer.clear();
+        // Room for the longest line and its CR LF: what fills it without an end is longer.
+        let room = MAX_LINE_BYTES + 2;
+        let read = (&mut self.input)
+            .take(room as u64)
+            .read_until(b'\n', &mut self.buffer)
+            .map_err(|e| Failure::reading(self.path, &e))?;
+        self.account(read)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        self.number = self.number.saturating_add(1);
+        self.terminated = self.buffer.pop_if(|b| *b == b'\n').is_some();
+        if !self.terminated && read == room {
+            self.skip_rest_of_line()?;
+        }
+        self.buffer.pop_if(|b| *b == b'\r');
+        if self.number == 1 {
+            self.look_at_the_beginning(errors);
+        }
+        Ok(!self.done)
+    }
+
+    fn skip_rest_of_line(&mut self) -> Result<(), Failure> {
+        loop {
+            let chunk = self.input.fill_buf().map_err(|e| Failure::reading(self.path, &e))?;
+            let (used, ended) = match chunk.iter().position(|b| *b == b'\n') {
+                Some(at) => (at + 1, true),
+                None => (chunk.len(), chunk.is_empty()),
+            };
+            self.input.consume(used);
+            self.account(used)?;
+            if ended {
+                self.terminated = used > 0;
+                return Ok(());
+            }
+        }
+    }
+
+    fn account(&mut self, read: usize) -> Result<(), Failure> {
+        match self.bytes_left.checked_sub(read as u64) {
+            Some(left) => self.bytes_left = left,
+            None => return Err(too_large(self.path, self.max_bytes)),
+        }
+        Ok(())
+    }
+
+    /// Strips a byte-order mark; names the encodings that people really send us.
+    fn look_at_the_beginning(&mut self, errors: &mut ListErrors) {
+        let place = Place::file(self.path);
+        if self.buffer.starts_with(b"\xef\xbb\xbf") {
+            self.buffer.drain(..3);
+        } else if self.buffer.starts_with(b"\xff\xfe") || self.buffer.starts_with(b"\xfe\xff") {
+            errors.refuse(place, "is UTF-16 text: save it as UTF-8");
+            self.done = true;
+        } else if self.buffer.starts_with(b"\x1f\x8b") {
+            errors.refuse(place, "is compressed with gzip: unpack it first");
+            self.done = true;
+        }
+    }
+
+    fn is_readable(&self, errors: &mut ListErrors) -> bool {
+        if self.buffer.len() > MAX_LINE_BYTES {
+            errors.refuse(
+                Place::at(self.path, self.number, 1),
+                format_args!("line is longer than {MAX_LINE_BYTES} bytes"),
+            );
+            return false;
+        }
+        // Both would hide an entry: behind a comment, or from whoever looks at the file.
+        let hidden =
+            [(0, "NUL byte"), (b'\r', "carriage return inside the line")].into_iter().find_map(
+                |(byte, what)| self.buffer.iter().position(|b| *b == byte).map(|at| (at, what)),
+            );
+        match hidden {
+            None => true,
+            Some((at, what)) => {
+                let before = self.buffer.get(..at).unwrap_or_default();
+                let column = characters(before).saturating_add(1);
+                errors.refuse(Place::at(self.path, self.number, column), what);
+                false
+            }
+        }
+    }
+}
+
+/// Opens without waiting and without becoming a terminal's process, then asks what was opened.
+fn open_regular(path: &Path) -> Result<File, Failure> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Ok(file) => file,
+        // open(2): ENXIO is a socket, or a device without a driver.
+        Err(e) if e.raw_os_error() == Some(nix::errno::Errno::ENXIO as i32) => {
+            return Err(not_regular(path, "a socket or a device"));
+        }
+        Err(e) => return Err(Failure::reading(path, &e)),
+    };
+    let kind = file.metadata().map_err(|e: io::Error| Failure::reading(path, &e))?.file_type();
+    if kind.is_file() {
+        Ok(file)
+    } else if kind.is_dir() {
+        Err(not_regular(path, "a directory"))
+    } else if kind.is_fifo() {
+        Err(not_regular(path, "a named pipe"))
+    } else {
+        Err(not_regular(path, "a device"))
+    }
+}
+
+fn not_regular(path: &Path, what: &str) -> Failure {
+    let message = format!("{}: is {what}, not a regular file", path.display());
+    Failure::new(ExitStatus::NoInput, message)
+}
+
+fn too_large(path: &Path, max_bytes: u64) -> Failure {
+    let message = format!("{}: is larger than {max_bytes} bytes", path.display());
+    Failure::new(ExitStatus::BadData, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(name: &str, bytes: &[u8]) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("kordon-lines-{}-{name}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn read(name: &str, bytes: &[u8]) -> (Vec<(u32, Vec<u8>)>, String, bool) {
+        let path = written(name, bytes);
+        let mut errors = ListErrors::new();
+        let mut lines = Lines::open(&path).unwrap();
+        let mut seen = Vec::new();
+        while let Some((number, line)) = lines.next(&mut errors).unwrap() {
+            seen.push((number, line.to_vec()));
+        }
+        let terminated = lines.is_terminated();
+        std::fs::remove_file(&path).unwrap();
+        (seen, errors.to_string().replace(&path.display().to_string(), "f"), terminated)
+    }
+
+    #[test]
+    fn ends_and_marks_of_other_systems_are_stripped() {
+        let (seen, errors, terminated) = read("crlf", b"\xef\xbb\xbfa\r\n\r\nb");
+        let expected = vec![(1, b"a".to_vec()), (2, b"".to_vec()), (3, b"b".to_vec())];
+        assert_eq!((seen, errors.as_str(), terminated), (expected, "", false));
+        assert_eq!(read("empty", b""), (vec![], String::new(), true));
+    }
+
+    #[test]
+    fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
+        for (extra, end) in [(0, "\n"), (0, "\r\n"), (0, ""), (1, "\n"), (1, "\r\n"), (1, "")]
+            .into_iter()
+            .chain([(2, "\n"), (2, ""), (100_000, "\r\n"), (100_000, "")])
+        {
+            let text = format!("{}{end}", "x".repeat(MAX_LINE_BYTES + extra));
+            let follow = if end.is_empty() { "" } else { "next\n" };
+            let (seen, errors, terminated) = read("long", (text + follow).as_bytes());
+            let numbers: Vec<u32> = seen.iter().map(|(n, _)| *n).collect();
+            let good: &[u32] = match (extra, end) {
+                (0, "") => &[1],
+                (0, _) => &[1, 2],
+                (_, "") => &[],
+                (_, _) => &[2],
+            };
+            assert_eq!(numbers, good, "{extra} over, end {end:?}");
+            assert_eq!(terminated, !end.is_empty(), "{extra} over, end {end:?}");
+            let said = if extra == 0 { "" } else { "f:1:1: line is longer than 4096 bytes" };
+            assert_eq!(errors, said, "{extra} over, end {end:?}");
+        }
+    }
+
+    #[test]
+    fn hidden_bytes_are_refused_with_their_column() {
+        let (seen, errors, _) = read("nul", "ж\0\n# a\rb\nc\n".as_bytes());
+        assert_eq!(seen, vec![(3, b"c".to_vec())]);
+        assert_eq!(errors, "f:1:2: NUL byte\nf:2:4: carriage return inside the line");
+    }
+
+    #[test]
+    fn other_encodings_are_named() {
+        let said = "f: is UTF-16 text: save it as UTF-8";
+        assert_eq!(read("utf16", b"\xff\xfe1\0\n\0"), (vec![], said.to_owned(), true));
+        let said = "f: is compressed with gzip: unpack it first";
+        assert_eq!(read("gzip", b"\x1f\x8b\x08\0\n"), (vec![], said.to_owned(), true));
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused_also_when_it_grows_meanwhile() {
+        let path = written("large", b"12345\n12345\n");
+        let failure = Lines::open_limited(&path, 11).err().unwrap();
+        assert_eq!(failure.status, ExitStatus::BadData);
+        assert!(failure.message.ends_with(": is larger than 11 bytes"), "{failure}");
+
+        let mut errors = ListErrors::new();
+        let mut lines = Lines::open_limited(&path, 12).unwrap();
+        std::fs::write(&path, b"12345\n12345\n1").unwrap();
+        assert!(lines.next(&mut errors).unwrap().is_some());
+        assert!(lines.next(&mut errors).unwrap().is_some());
+        assert!(lines.next(&mut errors).is_err());
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,343 @@
+//! One row of an origin table: text to address range, AS number and organisation.
+//!
+//! Invariant: the range of a row in hand runs upwards within one family, so it has an exact set of CIDRs.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
+
+use super::place::{Flaw, characters, shown};
+use crate::config::OriginFormat;
+
+/// An inclusive range of addresses, first not after last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Range {
+    V4(Ipv4Addr, Ipv4Addr),
+    V6(Ipv6Addr, Ipv6Addr),
+}
+
+impl Range {
+    /// The fewest canonical prefixes that cover exactly this range, upwards.
+    pub(super) fn prefixes(self) -> Vec<IpNet> {
+        match self {
+            Range::V4(first, last) => Ipv4Subnets::new(first, last, 0).map(IpNet::V4).collect(),
+            Range::V6(first, last) => Ipv6Subnets::new(first, last, 0).map(IpNet::V6).collect(),
+        }
+    }
+}
+
+/// A row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Row<'a> {
+    pub(super) range: Range,
+    /// 0 means that nobody announces the range.
+    pub(super) asn: u32,
+    name: &'a [u8],
+}
+
+impl Row<'_> {
+    /// The organisation, if the row names one: quotes undone, fit for a terminal.
+    pub(super) fn name(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(self.name);
+        let text = match unquoted(&text) {
+            Some(inner) => Cow::Owned(inner.replace("\"\"", "\"")),
+            None => text,
+        };
+        let printing: String = text.chars().filter(|c| !c.is_control()).collect();
+        match printing.trim() {
+            "" => None,
+            name => Some(name.to_owned()),
+        }
+    }
+}
+
+/// A row of the given format.
+///
+/// # Errors
+///
+/// A column is missing or not what it should be, or the range is none.
+pub(super) fn parse_row(format: OriginFormat, line: &[u8]) -> Result<Row<'_>, Flaw> {
+    let (separator, columns) = match format {
+        OriginFormat::Iptoasn => (b'\t', 5),
+        OriginFormat::Csv => (b',', 4),
+    };
+    // The organisation is last and may hold separators itself.
+    let mut fields = Fields { line, at: 0 };
+    let first = fields.up_to(separator, 1, columns)?;
+    let last = fields.up_to(separator, 2, columns)?;
+    let asn = fields.up_to(separator, 3, columns)?;
+    match format {
+        OriginFormat::Iptoasn => {
+            fields.up_to(separator, 4, columns)?;
+        }
+        OriginFormat::Csv => {}
+    }
+    let name = fields.rest();
+    if format == OriginFormat::Csv {
+        check_quotes(&name)?;
+    }
+    Ok(Row { range: range(&first, &last)?, asn: number(&asn)?, name: name.bytes })
+}
+
+/// A piece of the line and the bytes before it.
+struct Field<'a> {
+    line: &'a [u8],
+    start: usize,
+    bytes: &'a [u8],
+}
+
+impl Field<'_> {
+    fn flaw(&self, message: impl Into<String>) -> Flaw {
+        Flaw::new(characters(self.line.get(..self.start).unwrap_or_default()), message)
+    }
+
+    /// The text without blanks and quotes around it, if it is ASCII as all but names must be.
+    fn text(&self) -> Result<&str, Flaw> {
+        match std::str::from_utf8(self.bytes) {
+            Ok(text) => Ok(unquoted(text.trim()).unwrap_or(text.trim())),
+            Err(_) => Err(self.flaw("bytes that are not UTF-8")),
+        }
+    }
+}
+
+struct Fields<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn up_to(&mut self, separator: u8, nth: usize, columns: usize) -> Result<Field<'a>, Flaw> {
+        let rest = self.rest();
+        match rest.bytes.iter().position(|b| *b == separator) {
+            Some(length) => {
+                self.at = rest.start + length + 1;
+                Ok(Field { bytes: rest.bytes.get(..length).unwrap_or_default(), ..rest })
+            }
+            None => Err(rest.flaw(format!("the row ends after {nth} of its {columns} columns"))),
+        }
+    }
+
+    fn rest(&self) -> Field<'a> {
+        let bytes = self.line.get(self.at..).unwrap_or_default();
+        Field { line: self.line, start: self.at, bytes }
+    }
+}
+
+fn unquoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// A quote that opens the name must close it: if not, the row is cut off or runs over lines.
+fn check_quotes(name: &Field<'_>) -> Result<(), Flaw> {
+    let text = name.bytes.trim_ascii();
+    let closed = text.len() > 1 && text.ends_with(b"\"");
+    if text.starts_with(b"\"") && !closed {
+        return Err(name.flaw("the quote that begins the name is not closed"));
+    }
+    Ok(())
+}
+
+fn range(first: &Field<'_>, last: &Field<'_>) -> Result<Range, Flaw> {
+    match (address(first)?, address(last)?) {
+        (IpAddr::V4(a), IpAddr::V4(b)) if a <= b => Ok(Range::V4(a, b)),
+        (IpAddr::V6(a), IpAddr::V6(b)) if a <= b => Ok(Range::V6(a, b)),
+        (a @ IpAddr::V4(_), b @ IpAddr::V4(_)) | (a @ IpAddr::V6(_), b @ IpAddr::V6(_)) => {
+            Err(last.flaw(format!("the range ends at {b}, before its start {a}")))
+        }
+        (a @ IpAddr::V4(_), b @ IpAddr::V6(_)) | (a @ IpAddr::V6(_), b @ IpAddr::V4(_)) => {
+            Err(last.flaw(format!("the range runs from {a} to {b}, of another family")))
+        }
+    }
+}
+
+fn address(field: &Field<'_>) -> Result<IpAddr, Flaw> {
+    let text = field.text()?;
+    if text.is_empty() {
+        return Err(field.flaw("the address is missing"));
+    }
+    text.parse().map_err(|_| field.flaw(format!("{} is not an address", shown(text))))
+}
+
+fn number(field: &Field<'_>) -> Result<u32, Flaw> {
+    let text = field.text()?;
+    if text.is_empty() {
+        return Err(field.flaw("the AS number is missing"));
+    }
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse::<u32>() {
+        Ok(asn) if digits => Ok(asn),
+        Ok(_) | Err(_) => Err(field.flaw(format!("{} is not an AS number", shown(text)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn csv(line: &str) -> Result<(String, u32, Option<String>), String> {
+        read(OriginFormat::Csv, line)
+    }
+
+    fn read(format: OriginFormat, line: &str) -> Result<(String, u32, Option<String>), String> {
+        match parse_row(format, line.as_bytes()) {
+            Ok(row) => {
+                let nets: Vec<String> =
+                    row.range.prefixes().iter().map(ToString::to_string).collect();
+                Ok((nets.join(" "), row.asn, row.name()))
+            }
+            Err(flaw) => Err(format!("{}: {flaw}", flaw.offset + 1)),
+        }
+    }
+
+    fn good(nets: &str, asn: u32, name: &str) -> Result<(String, u32, Option<String>), String> {
+        Ok((nets.to_owned(), asn, Some(name.to_owned()).filter(|n| !n.is_empty())))
+    }
+
+    #[test]
+    fn names_may_hold_commas_and_quotes() {
+        let net = "192.0.2.0/24";
+        let row = |name: &str| csv(&format!("192.0.2.0,192.0.2.255,64500,{name}"));
+        assert_eq!(row("Example LLC"), good(net, 64500, "Example LLC"));
+        assert_eq!(row("\"Example, Inc.\""), good(net, 64500, "Example, Inc."));
+        assert_eq!(row("Example, Inc."), good(net, 64500, "Example, Inc."));
+        assert_eq!(row("\"LLC \"\"Example\"\"\""), good(net, 64500, "LLC \"Example\""));
+        assert_eq!(row("LLC \"Example\""), good(net, 64500, "LLC \"Example\""));
+        assert_eq!(row("Ex\u{1b}ample\t"), good(net, 64500, "Example"));
+        assert_eq!(row(""), good(net, 64500, ""));
+        let quoted = r#""192.0.2.0","192.0.2.255","64500","Example, Inc.""#;
+        assert_eq!(csv(quoted), good(net, 64500, "Example, Inc."));
+        let latin1 = b"192.0.2.0,192.0.2.255,64500,Caf\xe9";
+        let row = parse_row(OriginFormat::Csv, latin1).unwrap();
+        assert_eq!(row.name().as_deref(), Some("Caf\u{fffd}"));
+    }
+
+    #[test]
+    fn iptoasn_rows_are_read() {
+        let read = |line| read(OriginFormat::Iptoasn, line);
+        assert_eq!(
+            read("1.0.0.0\t1.0.0.255\t13335\tUS\tCLOUDFLARENET"),
+            good("1.0.0.0/24", 13335, "CLOUDFLARENET")
+        );
+        assert_eq!(
+            read("1.0.1.0\t1.0.3.255\t0\tNone\tNot routed"),
+            good("1.0.1.0/24 1.0.2.0/23", 0, "Not routed")
+        );
+        assert_eq!(
+            read("2001:db8::\t2001:db8:2:ffff:ffff:ffff:ffff:ffff\t64500\tNone\t"),
+            good("2001:db8::/47 2001:db8:2::/48", 64500, "")
+        );
+        assert_eq!(
+            read("1.0.0.0\t1.0.0.255\t13335\tUS").unwrap_err(),
+            "25: the row ends after 4 of its 5 columns"
+        );
+    }
+
+    #[test]
+    fn every_refusal_names_its_column() {
+        for (line, said) in [
+            ("192.0.2.0,192.0.2.255,64500", "23: the row ends after 3 of its 4 columns"),
+            ("192.0.2.0", "1: the row ends after 1 of its 4 columns"),
+            ("192.0.2.0,192.0.2.255,,x", "23: the AS number is missing"),
+            ("192.0.2.0,,1,x", "11: the address is missing"),
+            ("192.0.2.0,192.0.2.255,AS64500,x", "23: AS64500 is not an AS number"),
+            ("192.0.2.0,192.0.2.255,+64500,x", "23: +64500 is not an AS number"),
+            ("192.0.2.0,192.0.2.255,4294967296,x", "23: 4294967296 is not an AS number"),
+            (
+                "192.0.2.9,192.0.2.1,1,x",
+                "11: the range ends at 192.0.2.1, before its start 192.0.2.9",
+            ),
+            (
+                "192.0.2.0,2001:db8::,1,x",
+                "11: the range runs from 192.0.2.0 to 2001:db8::, of another family",
+            ),
+            ("192.0.02.0,192.0.2.255,1,x", "1: 192.0.02.0 is not an address"),
+            ("start,end,asn,org", "1: start is not an address"),
+            ("16777216,16777471,13335,x", "1: 16777216 is not an address"),
+            (
+                "192.0.2.0,192.0.2.255,64500,\"Examp",
+                "29: the quote that begins the name is not closed",
+            ),
+            ("192.0.2.0,192.0.2.255,64500,\"", "29: the quote that begins the name is not closed"),
+        ] {
+            assert_eq!(csv(line).unwrap_err(), said, "{line}");
+        }
+        let flaw = parse_row(OriginFormat::Csv, b"192.0.2.0,\xff,1,x").unwrap_err();
+        assert_eq!((flaw.offset, flaw.message.as_str()), (10, "bytes that are not UTF-8"));
+    }
+
+    #[test]
+    fn the_whole_of_a_family_is_one_prefix() {
+        let v4 = Range::V4(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST);
+        assert_eq!(v4.prefixes(), vec!["0.0.0.0/0".parse().unwrap()]);
+        let v6 = Range::V6(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from(u128::MAX));
+        assert_eq!(v6.prefixes(), vec!["::/0".parse().unwrap()]);
+    }
+
+    /// Covers `first..=last` and nothing else, in order, and no two neighbours could be one.
+    fn check_exact(first: u128, last: u128, nets: &[(u128, u128, u8)]) {
+        let mut next = Some(first);
+        for (start, end, _) in nets {
+            assert_eq!(Some(*start), next);
+            next = end.checked_add(1);
+        }
+        assert_eq!(nets.last().map(|n| n.1), Some(last));
+        for pair in nets.windows(2) {
+            let (a, b) = (pair[0], pair[1]);
+            let size = a.1 - a.0 + 1;
+            assert!(a.2 != b.2 || a.0 % (size * 2) != 0, "{a:?} and {b:?} could be one");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ipv4_prefixes_cover_exactly_the_range(a: u32, length in 0u32..5000) {
+            let last = a.saturating_add(length);
+            let nets = Range::V4(a.into(), last.into()).prefixes();
+            for address in a.saturating_sub(300)..=last.saturating_add(300) {
+                let ip = IpAddr::V4(address.into());
+                let holders = nets.iter().filter(|n| n.contains(&ip)).count();
+                prop_assert_eq!(holders, usize::from((a..=last).contains(&address)));
+            }
+        }
+
+        #[test]
+        fn ipv4_prefixes_are_exact_and_fewest(a: u32, b: u32) {
+            let (a, b) = (a.min(b), a.max(b));
+            let nets: Vec<_> = Ipv4Subnets::new(a.into(), b.into(), 0)
+                .map(|n| (u128::from(u32::from(n.network())), u128::from(u32::from(n.broadcast())), n.prefix_len()))
+                .collect();
+            check_exact(a.into(), b.into(), &nets);
+        }
+
+        #[test]
+        fn ipv6_prefixes_are_exact_and_fewest(a: u128, b: u128, shift in 0u32..128) {
+            let b = a.saturating_add(b >> shift);
+            // The two halves of the whole space have a size that does not double in 128 bits.
+            prop_assume!(a > 0 && b < u128::MAX && b - a < u128::MAX / 4);
+            let nets: Vec<_> = Ipv6Subnets::new(a.into(), b.into(), 0)
+                .map(|n| (u128::from(n.network()), u128::from(n.broadcast()), n.prefix_len()))
+                .collect();
+            check_exact(a, b, &nets);
+        }
+
+        #[test]
+        fn any_bytes_are_a_row_or_a_flaw(line in prop::collection::vec(any::<u8>(), 0..200), tsv: bool) {
+            let format = if tsv { OriginFormat::Iptoasn } else { OriginFormat::Csv };
+            if let Ok(row) = parse_row(format, &line) {
+                prop_assert!(!row.range.prefixes().is_empty());
+                row.name();
+            }
+        }
+
+        #[test]
+        fn any_near_row_is_a_row_or_a_flaw(line in "[0-9a-f:.,\t\"]{0,80}", tsv: bool) {
+            let format = if tsv { OriginFormat::Iptoasn } else { OriginFormat::Csv };
+            if let Ok(row) = parse_row(format, line.as_bytes()) {
+                prop_assert!(!row.range.prefixes().is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Which keys a reload may not change.
+
+use super::Config;
+
+/// The keys that differ between a running configuration and a new one and that only a restart can change;
+/// empty when a reload may go on.
+///
+/// Lists, origin tables and the watch are free to change; cameras, queues, rules, mode and addresses are
+/// not, because kernel rules and threads were laid out by them.
+pub fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
+    let keys: [(&'static str, bool); 16] = [
+        ("mode", running.mode == new.mode),
+        ("on_failure", running.on_failure == new.on_failure),
+        ("cameras.interfaces", running.cameras.interfaces == new.cameras.interfaces),
+        ("cameras.networks", running.cameras.networks == new.cameras.networks),
+        (
+            "cameras.trusted_interfaces",
+            running.cameras.trusted_interfaces == new.cameras.trusted_interfaces,
+        ),
+        ("camera", running.cameras.named == new.cameras.named),
+        ("queue.first", running.queue.first == new.queue.first),
+        ("queue.count", running.queue.count == new.queue.count),
+        ("queue.backend", running.queue.backend == new.queue.backend),
+        ("queue.copy_range", running.queue.copy_range == new.queue.copy_range),
+        ("queue.max_held_bytes", running.queue.max_length == new.queue.max_length),
+        ("queue.buffer_bytes", running.queue.buffer_bytes == new.queue.buffer_bytes),
+        ("rules", running.rules == new.rules),
+        ("metrics.listen", running.metrics_listen == new.metrics_listen),
+        ("control.socket", running.control_socket == new.control_socket),
+        ("reload", running.watch == new.watch && running.watch_debounce == new.watch_debounce),
+    ];
+    keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+}

@@ -1,0 +1,535 @@
+//! Files to a checked [`Config`]: the main file, then `conf.d/*.toml` beside it in lexical order.
+//!
+//! A later file's key wins; `[[list]]`, `[[origin]]` and `[[camera]]` are added up. Relative paths are
+//! relative to the main file's folder, whichever file they stand in.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::Spanned;
+
+use super::raw::{Raw, RawBasis, RawList, RawOrigin, Size};
+use super::*;
+use crate::failure::{ExitStatus, Failure};
+
+/// The largest configuration file that is read, in bytes.
+const FILE_LIMIT: u64 = 4 << 20;
+/// The most cameras with a name (each is a label value of two metrics).
+const CAMERA_LIMIT: usize = 256;
+/// The most lists, for their counters are laid out at start.
+pub const LIST_LIMIT: usize = 255;
+/// What one held packet may weigh in the kernel: a full aggregate.
+const AGGREGATE_BYTES: u64 = 65_536;
+/// What the kernel charges a socket for one queued message of our copy range
+/// (measured: 832 up to a copy range of 128, 1,280 from 160 to 512).
+const MESSAGE_CHARGE: u64 = 832;
+
+impl Config {
+    /// Reads the configuration at `path` and its `conf.d`.
+    ///
+    /// # Errors
+    /// 66 where the file is missing, 78 where anything in it is wrong, with `file:line:column`.
+    pub fn load(path: &Path) -> Result<Config, Failure> {
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let mut draft = Draft::new(folder.clone());
+        draft.add(path)?;
+        for file in drop_ins(&folder.join("conf.d"))? {
+            draft.add(&file)?;
+        }
+        draft.finish(path)
+    }
+}
+
+fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Failure::reading(folder, &error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| Failure::reading(folder, &error))?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// One file's text, for turning spans into places.
+struct Source<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn refuse(&self, span: std::ops::Range<usize>, message: impl std::fmt::Display) -> Failure {
+        Failure::new(ExitStatus::BadConfig, format!("{}: {message}", self.place(span.start)))
+    }
+
+    fn place(&self, offset: usize) -> String {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        format!("{}:{line}:{column}", self.path.display())
+    }
+
+    /// A value that `check` turns into another, or refuses with a message.
+    fn check<T, U, E: std::fmt::Display>(
+        &self,
+        value: &Spanned<T>,
+        check: impl FnOnce(&T) -> Result<U, E>,
+    ) -> Result<U, Failure> {
+        check(value.get_ref()).map_err(|message| self.refuse(value.span(), message))
+    }
+
+    fn check_all<U, E: std::fmt::Display>(
+        &self,
+        values: &[Spanned<String>],
+        check: impl Fn(&String) -> Result<U, E>,
+    ) -> Result<Vec<U>, Failure> {
+        values.iter().map(|value| self.check(value, &check)).collect()
+    }
+}
+
+/// What the files read so far say together.
+struct Draft {
+    folder: PathBuf,
+    files: Vec<PathBuf>,
+    mode: Mode,
+    on_failure: OnFailure,
+    cameras: Cameras,
+    first: u16,
+    count: Option<u16>,
+    backend: QueueBackend,
+    copy_range: u16,
+    max_held_bytes: u64,
+    buffer_bytes: Option<usize>,
+    rules_backend: RulesBackend,
+    manage: bool,
+    mark: u32,
+    mask: u32,
+    mark_place: String,
+    listen: Option<SocketAddr>,
+    socket: PathBuf,
+    watch: bool,
+    debounce: Duration,
+    lists: Vec<ListConfig>,
+    origins: Vec<OriginConfig>,
+    places: BTreeMap<(&'static str, String), String>,
+}
+
+impl Draft {
+    fn new(folder: PathBuf) -> Self {
+        Draft {
+            folder,
+            files: Vec::new(),
+            mode: Mode::Enforce,
+            on_failure: OnFailure::Closed,
+            cameras: Cameras::default(),
+            first: 40,
+            count: None,
+            backend: QueueBackend::Native,
+            copy_range: 128,
+            max_held_bytes: 2 << 30,
+            buffer_bytes: None,
+            rules_backend: RulesBackend::Auto,
+            manage: true,
+            mark: 0x1000_0000,
+            mask: 0x3000_0000,
+            mark_place: "rules.mark".into(),
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 19420))),
+            socket: PathBuf::from("/run/kordon/control.sock"),
+            watch: false,
+            debounce: Duration::from_millis(500),
+            lists: Vec::new(),
+            origins: Vec::new(),
+            places: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), Failure> {
+        let text = read(path)?;
+        let source = Source { path, text: &text };
+        let raw: Raw = toml::from_str(&text).map_err(|error| {
+            source.refuse(error.span().unwrap_or(0..0), error.message().trim_end())
+        })?;
+        self.mode = raw.mode.unwrap_or(self.mode);
+        self.on_failure = raw.on_failure.unwrap_or(self.on_failure);
+        self.add_cameras(&source, &raw)?;
+        self.add_queue(&source, &raw)?;
+        self.add_rules(&source, &raw)?;
+        if let Some(listen) = &raw.metrics.listen {
+            self.listen = source.check(listen, |text| listen_address(text))?;
+        }
+        if let Some(socket) = &raw.control.socket {
+            self.socket = self.folder.join(source.check(socket, |text| not_empty(text))?);
+        }
+        self.watch = raw.reload.watch.unwrap_or(self.watch);
+        if let Some(debounce) = &raw.reload.debounce {
+            self.debounce = source.check(debounce, |text| duration(text))?;
+        }
+        for list in raw.list {
+            self.add_list(&source, list)?;
+        }
+        for origin in raw.origin {
+            self.add_origin(&source, origin)?;
+        }
+        self.files.push(path.to_path_buf());
+        Ok(())
+    }
+
+    fn add_cameras(&mut self, source: &Source<'_>, raw: &Raw) -> Result<(), Failure> {
+        if let Some(names) = &raw.cameras.interfaces {
+            self.cameras.interfaces = source.check_all(names, |name| interface(name))?;
+        }
+        if let Some(names) = &raw.cameras.trusted_interfaces {
+            self.cameras.trusted_interfaces = source.check_all(names, |name| interface(name))?;
+        }
+        if let Some(networks) = &raw.cameras.networks {
+            self.cameras.networks = source.check_all(networks, |text| network(text))?;
+        }
+        for camera in &raw.camera {
+            let name = source.check(&camera.name, |text| label(text))?;
+            let address: IpAddr = source.check(&camera.address, |text| {
+                text.parse().map_err(|_| format!("`{text}` is not an IP address"))
+            })?;
+            self.unique(source, "camera", &name, camera.name.span())?;
+            self.unique(source, "camera address", &address.to_string(), camera.address.span())?;
+            if self.cameras.named.len() == CAMERA_LIMIT {
+                return Err(source.refuse(
+                    camera.name.span(),
+                    format!("more than {CAMERA_LIMIT} cameras have a name; leave the others out (they count as `_other`)"),
+                ));
+            }
+            self.cameras.named.push(NamedCamera { name, address });
+        }
+        Ok(())
+    }
+
+    fn add_queue(&mut self, source: &Source<'_>, raw: &Raw) -> Result<(), Failure> {
+        let queue = &raw.queue;
+        if let Some(first) = &queue.first {
+            self.first = source.check(first, |number| within(*number, 0, 65_535))?;
+        }
+        if let Some(count) = &queue.count {
+            self.count = Some(source.check(count, |number| within(*number, 1, 64))?);
+        }
+        if let Some(range) = &queue.copy_range {
+            self.copy_range = source.check(range, |number| within(*number, 64, 1024))?;
+        }
+        if let Some(size) = &queue.max_held_bytes {
+            self.max_held_bytes = source.check(size, |size| bytes(size, AGGREGATE_BYTES * 64))?;
+        }
+        if let Some(size) = &queue.buffer_bytes {
+            let size = source.check(size, |size| bytes(size, 65_536))?;
+            self.buffer_bytes = Some(size.min(1 << 30) as usize);
+        }
+        self.backend = queue.backend.unwrap_or(self.backend);
+        Ok(())
+    }
+
+    fn add_rules(&mut self, source: &Source<'_>, raw: &Raw) -> Result<(), Failure> {
+        let rules = &raw.rules;
+        self.rules_backend = rules.backend.unwrap_or(self.rules_backend);
+        self.manage = rules.manage.unwrap_or(self.manage);
+        for (value, into) in [(&rules.mask, &mut self.mask), (&rules.mark, &mut self.mark)] {
+            if let Some(value) = value {
+                *into = source.check(value, |number| {
+                    u32::try_from(*number)
+                        .ok()
+                        .filter(|bits| *bits != 0)
+                        .ok_or(format!("{number} is not a mark: expected 0x1 to 0xffffffff"))
+                })?;
+                self.mark_place = source.place(value.span().start);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_list(&mut self, source: &Source<'_>, list: Spanned<RawList>) -> Result<(), Failure> {
+        let list = list.into_inner();
+        let name = source.check(&list.name, |text| label(text))?;
+        self.unique(source, "list", &name, list.name.span())?;
+        if self.lists.len() == LIST_LIMIT {
+            return Err(source.refuse(list.name.span(), format!("more than {LIST_LIMIT} lists")));
+        }
+        let path = self.folder.join(source.check(&list.path, |text| not_empty(text))?);
+        let basis = match list.basis {
+            Some(basis) => checked_basis(source, basis)?,
+            None => Basis::default(),
+        };
+        self.lists.push(ListConfig {
+            name,
+            path,
+            kind: list.kind,
+            action: list.action,
+            basis,
+            allow_wide: list.allow_wide,
+        });
+        Ok(())
+    }
+
+    fn add_origin(
+        &mut self,
+        source: &Source<'_>,
+        origin: Spanned<RawOrigin>,
+    ) -> Result<(), Failure> {
+        let origin = origin.into_inner();
+        let name = source.check(&origin.name, |text| label(text))?;
+        self.unique(source, "origin", &name, origin.name.span())?;
+        let path = self.folder.join(source.check(&origin.path, |text| not_empty(text))?);
+        self.origins.push(OriginConfig { name, path, format: origin.format });
+        Ok(())
+    }
+
+    fn unique(
+        &mut self,
+        source: &Source<'_>,
+        kind: &'static str,
+        name: &str,
+        span: std::ops::Range<usize>,
+    ) -> Result<(), Failure> {
+        let place = source.place(span.start);
+        match self.places.insert((kind, name.to_owned()), place) {
+            None => Ok(()),
+            Some(first) => {
+                Err(source
+                    .refuse(span, format!("{kind} `{name}` is declared twice, first at {first}")))
+            }
+        }
+    }
+
+    fn finish(self, path: &Path) -> Result<Config, Failure> {
+        let refuse = |message: String| {
+            Failure::new(ExitStatus::BadConfig, format!("{}: {message}", path.display()))
+        };
+        let cameras = &self.cameras;
+        if cameras.interfaces.is_empty()
+            && cameras.networks.is_empty()
+            && cameras.trusted_interfaces.is_empty()
+        {
+            return Err(refuse(
+                "cameras: name at least one of `interfaces`, `networks`, `trusted_interfaces`, \
+                 or no packet is judged"
+                    .into(),
+            ));
+        }
+        if let Some(both) =
+            cameras.interfaces.iter().find(|name| cameras.trusted_interfaces.contains(name))
+        {
+            return Err(refuse(format!(
+                "cameras: interface `{both}` is in `interfaces` and in `trusted_interfaces`"
+            )));
+        }
+        if self.mark & !self.mask != 0 {
+            return Err(Failure::new(
+                ExitStatus::BadConfig,
+                format!(
+                    "{}: rules.mark {:#x} has bits outside rules.mask {:#x}",
+                    self.mark_place, self.mark, self.mask
+                ),
+            ));
+        }
+        let count = self.count.unwrap_or_else(default_queue_count);
+        if u32::from(self.first) + u32::from(count) > 65_536 {
+            return Err(refuse(format!(
+                "queue: first = {} with count = {count} runs beyond queue number 65535",
+                self.first
+            )));
+        }
+        if self.lists.is_empty() {
+            return Err(refuse("no [[list]]: an empty rule set is refused".into()));
+        }
+        let max_length = (self.max_held_bytes / AGGREGATE_BYTES / u64::from(count)).max(1);
+        let max_length = u32::try_from(max_length).unwrap_or(u32::MAX);
+        // The buffer is to overflow before the queue does: only then is a loss seen as a gap in the ids.
+        let charge = if self.copy_range <= 128 {
+            MESSAGE_CHARGE
+        } else {
+            1_280.max(u64::from(self.copy_range) * 2)
+        };
+        let fitting = (u64::from(max_length) * charge).clamp(1 << 20, 64 << 20) as usize;
+        Ok(Config {
+            mode: self.mode,
+            on_failure: self.on_failure,
+            cameras: self.cameras,
+            queue: QueueConfig {
+                first: self.first,
+                count,
+                backend: self.backend,
+                copy_range: self.copy_range,
+                max_length,
+                buffer_bytes: self.buffer_bytes.unwrap_or(fitting),
+            },
+            rules: RulesConfig {
+                backend: self.rules_backend,
+                manage: self.manage,
+                mark: Mark { value: self.mark, mask: self.mask },
+            },
+            metrics_listen: self.listen,
+            control_socket: self.socket,
+            watch: self.watch,
+            watch_debounce: self.debounce,
+            lists: self.lists,
+            origins: self.origins,
+            files: self.files,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let size = std::fs::metadata(path).map_err(|error| Failure::reading(path, &error))?;
+    if !size.is_file() {
+        return Err(Failure::new(
+            ExitStatus::NoInput,
+            format!("{}: not a regular file", path.display()),
+        ));
+    }
+    if size.len() > FILE_LIMIT {
+        return Err(Failure::new(
+            ExitStatus::BadConfig,
+            format!("{}: larger than {} MiB", path.display(), FILE_LIMIT >> 20),
+        ));
+    }
+    let bytes = std::fs::read(path).map_err(|error| Failure::reading(path, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Failure::new(ExitStatus::BadConfig, format!("{}:{line}: not UTF-8", path.display()))
+    })
+}
+
+fn checked_basis(source: &Source<'_>, basis: RawBasis) -> Result<Basis, Failure> {
+    let date = match &basis.date {
+        None => None,
+        Some(date) => Some(source.check(date, |date| match (date.date, date.time) {
+            (Some(day), None) => Ok(day.to_string()),
+            (_, _) => Err(format!("`{date}` is not a date: write YYYY-MM-DD without quotes")),
+        })?),
+    };
+    Ok(Basis {
+        issuer: source.check(&basis.issuer, |text| not_empty(text))?,
+        number: basis.number.unwrap_or_default(),
+        date,
+        note: basis.note,
+    })
+}
+
+fn default_queue_count() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.min(4) as u16
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("must not be empty".into()) } else { Ok(text.to_owned()) }
+}
+
+/// A name that is a metric label, a word in messages and maybe a file name.
+fn label(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty()
+        || text.chars().count() > 64
+        || text.starts_with('_')
+        || !text.chars().all(fits)
+    {
+        return Err(format!(
+            "`{text}` is not a name: 1 to 64 letters, digits, `-`, `_`, `.`, not beginning with `_`"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// An interface name as the kernel takes it (`dev_valid_name`, net/core/dev.c), one trailing `+` allowed as
+/// a wildcard.
+fn interface(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '"' | '\\' | '*' | '!');
+    let stem = text.strip_suffix('+').unwrap_or(text);
+    if stem.is_empty()
+        || text.len() > 15
+        || matches!(text, "." | "..")
+        || !stem.chars().all(fits)
+        || stem.contains('+')
+    {
+        return Err(format!("`{text}` is not an interface name (1 to 15 characters, no blanks)"));
+    }
+    Ok(text.to_owned())
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let net: IpNet = text.parse().map_err(|_| {
+        format!("`{text}` is not a network: write ADDRESS/LENGTH, as in 192.0.2.0/24")
+    })?;
+    if net != net.trunc() {
+        return Err(format!("`{text}` has host bits set: write {}", net.trunc()));
+    }
+    if net.prefix_len() == 0 {
+        return Err(format!("`{text}` is every address; use `trusted_interfaces` for that"));
+    }
+    Ok(net)
+}
+
+fn within(number: i64, low: i64, high: i64) -> Result<u16, String> {
+    if (low..=high).contains(&number) {
+        return Ok(number as u16);
+    }
+    Err(format!("{number} is out of range: expected {low} to {high}"))
+}
+
+fn bytes(size: &Size, least: u64) -> Result<u64, String> {
+    let value = match size {
+        Size::Bytes(number) => u64::try_from(*number).ok(),
+        Size::Text(text) => size_text(text),
+    };
+    match value {
+        None => Err("not a size: write a number of bytes, or text such as \"16MiB\"".into()),
+        Some(value) if value < least => {
+            Err(format!("{value} bytes is too small: at least {least}"))
+        }
+        Some(value) => Ok(value),
+    }
+}
+
+fn size_text(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text.get(digits.len()..)? {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits.trim().parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..) {
+        Some("ms") => 1,
+        Some("s") => 1_000,
+        Some("m") => 60_000,
+        _ => 0,
+    };
+    match digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(unit)) {
+        Some(millis) if unit > 0 && (10..=3_600_000).contains(&millis) => {
+            Ok(Duration::from_millis(millis))
+        }
+        _ => {
+            Err(format!("`{text}` is not a duration from 10ms to 60m, such as \"500ms\" or \"2s\""))
+        }
+    }
+}
+
+fn listen_address(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| format!("`{text}` is not ADDRESS:PORT (or \"off\")"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! The shape of the TOML files, before anything is checked beyond types and key names.
+//!
+//! Every table denies unknown keys. A value whose meaning is checked later keeps its span, so that the
+//! refusal can name file, line and column.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Action, ListKind, Mode, OnFailure, OriginFormat, QueueBackend, RulesBackend};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) mode: Option<Mode>,
+    pub(super) on_failure: Option<OnFailure>,
+    #[serde(default)]
+    pub(super) cameras: RawCameras,
+    #[serde(default)]
+    pub(super) camera: Vec<RawCamera>,
+    #[serde(default)]
+    pub(super) queue: RawQueue,
+    #[serde(default)]
+    pub(super) rules: RawRules,
+    #[serde(default)]
+    pub(super) metrics: RawMetrics,
+    #[serde(default)]
+    pub(super) control: RawControl,
+    #[serde(default)]
+    pub(super) reload: RawReload,
+    #[serde(default)]
+    pub(super) list: Vec<Spanned<RawList>>,
+    #[serde(default)]
+    pub(super) origin: Vec<Spanned<RawOrigin>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCameras {
+    pub(super) interfaces: Option<Vec<Spanned<String>>>,
+    pub(super) networks: Option<Vec<Spanned<String>>>,
+    pub(super) trusted_interfaces: Option<Vec<Spanned<String>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCamera {
+    pub(super) name: Spanned<String>,
+    pub(super) address: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawQueue {
+    pub(super) first: Option<Spanned<i64>>,
+    pub(super) count: Option<Spanned<i64>>,
+    pub(super) backend: Option<QueueBackend>,
+    pub(super) copy_range: Option<Spanned<i64>>,
+    pub(super) max_held_bytes: Option<Spanned<Size>>,
+    pub(super) buffer_bytes: Option<Spanned<Size>>,
+}
+
+/// A number of bytes: an integer, or text with a unit (`"16MiB"`).
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a number of bytes such as 16777216 or \"16MiB\"")]
+pub(super) enum Size {
+    Bytes(i64),
+    Text(String),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRules {
+    pub(super) backend: Option<RulesBackend>,
+    pub(super) manage: Option<bool>,
+    pub(super) mark: Option<Spanned<i64>>,
+    pub(super) mask: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMetrics {
+    pub(super) listen: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawControl {
+    pub(super) socket: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawReload {
+    pub(super) watch: Option<bool>,
+    pub(super) debounce: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawList {
+    pub(super) name: Spanned<String>,
+    pub(super) path: Spanned<String>,
+    pub(super) kind: ListKind,
+    pub(super) action: Action,
+    pub(super) basis: Option<RawBasis>,
+    #[serde(default)]
+    pub(super) allow_wide: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBasis {
+    pub(super) issuer: Spanned<String>,
+    pub(super) number: Option<String>,
+    pub(super) date: Option<Spanned<toml::value::Datetime>>,
+    pub(super) note: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOrigin {
+    pub(super) name: Spanned<String>,
+    pub(super) path: Spanned<String>,
+    pub(super) format: OriginFormat,
+}

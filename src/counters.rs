@@ -1,0 +1,391 @@
+//! Counters and events of the packet threads: a thread writes its own shard, everybody else reads.
+//!
+//! Invariants: one writer per [`Shard`], so an addition is a plain load and store; places are resolved
+//! before the loop (a list has its place from [`ListPlaces`] for as long as the process lives), so that
+//! no packet costs a look-up by label. Packets are packets as the kernel held them, bytes are their
+//! length before the copy was cut.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::config::{Mode, NamedCamera};
+use crate::decide::Decision;
+use crate::packet::{Addresses, Held};
+use crate::ruleset::Ruleset;
+use crate::verdict::{Family, Reason, Unparsable, Verdict};
+
+/// The most list names that one process may see in its life, the empty one (no list) included.
+pub const PLACES: usize = 1024;
+/// Events that wait for the evidence thread; beyond it they are counted and dropped.
+const EVENTS: usize = 16_384;
+
+/// A counter with one writer and any number of readers.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`; only the owner of the shard may call it.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Packets and bytes.
+#[derive(Debug, Default)]
+pub struct Volume {
+    /// Packets as the kernel held them.
+    pub packets: Counter,
+    /// Bytes, by the length before the copy was cut.
+    pub bytes: Counter,
+}
+
+impl Volume {
+    #[inline]
+    fn add(&self, bytes: u32) {
+        self.packets.add(1);
+        self.bytes.add(u64::from(bytes));
+    }
+}
+
+/// The reasons that stop a packet, or would in another mode, in the order of their places.
+pub const STOPPING: [&str; 3] = ["blocked", "monitored", "unparsable"];
+
+#[inline]
+fn stopping_place(reason: Reason) -> Option<usize> {
+    match reason {
+        Reason::Blocked => Some(0),
+        Reason::Monitored => Some(1),
+        Reason::Unparsable(_) => Some(2),
+        Reason::NoMatch | Reason::Exempt => None,
+    }
+}
+
+/// What one list did.
+#[derive(Debug, Default)]
+pub struct ListCounters {
+    /// Dropped, by [`STOPPING`] reason.
+    pub dropped: [Volume; STOPPING.len()],
+    /// Would have been dropped in enforce mode or by a block list, by [`STOPPING`] reason.
+    pub would_drop: [Volume; STOPPING.len()],
+    /// Passed because an allow list names the destination.
+    pub exempted: Counter,
+}
+
+/// What one family saw; the third place is for packets of neither.
+#[derive(Debug, Default)]
+pub struct FamilyCounters {
+    /// All packets judged.
+    pub judged: Volume,
+    /// Those accepted.
+    pub accepted: Volume,
+}
+
+/// Label values of [`Shard::families`].
+pub const FAMILIES: [&str; 3] = ["ipv4", "ipv6", "unknown"];
+
+/// Upper bounds of the buckets of the decision time, in nanoseconds.
+pub const BUCKETS: [u64; 12] =
+    [50, 100, 150, 200, 300, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
+
+/// Sampled times around `decide`.
+#[derive(Debug, Default)]
+pub struct DecisionTimes {
+    /// Samples at or under each bound of [`BUCKETS`] and above the one before; the last place is beyond all.
+    pub buckets: [Counter; BUCKETS.len() + 1],
+    /// Sum of all samples, in nanoseconds.
+    pub sum: Counter,
+}
+
+impl DecisionTimes {
+    /// Notes one sample.
+    #[inline]
+    pub fn note(&self, time: Duration) {
+        let nanos = time.as_nanos().min(u128::from(u64::MAX)) as u64;
+        let place = BUCKETS.partition_point(|bound| *bound < nanos);
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.add(1);
+        }
+        self.sum.add(nanos);
+    }
+}
+
+/// What one camera sent.
+#[derive(Debug, Default)]
+pub struct CameraCounters {
+    /// All packets judged.
+    pub packets: Counter,
+    /// Those dropped.
+    pub dropped: Counter,
+}
+
+/// One packet thread's counters.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Shard {
+    /// By family, in the order of [`FAMILIES`].
+    pub families: [FamilyCounters; 3],
+    /// By cause, in the order of [`Unparsable::ALL`].
+    pub unparsable: [Counter; Unparsable::ALL.len()],
+    /// By list, at the list's place.
+    pub lists: Box<[ListCounters]>,
+    /// By declared camera; the last one is everybody else.
+    pub cameras: Box<[CameraCounters]>,
+    /// Sampled decision times.
+    pub times: DecisionTimes,
+    /// Events that found no room.
+    pub suppressed: Counter,
+    /// Milliseconds since the process began at which the thread last finished a turn.
+    alive: Counter,
+}
+
+impl Shard {
+    /// A shard for this many declared cameras.
+    pub fn new(cameras: usize) -> Self {
+        Shard {
+            families: Default::default(),
+            unparsable: Default::default(),
+            lists: (0..PLACES).map(|_| ListCounters::default()).collect(),
+            cameras: (0..=cameras).map(|_| CameraCounters::default()).collect(),
+            times: DecisionTimes::default(),
+            suppressed: Counter::default(),
+            alive: Counter::default(),
+        }
+    }
+
+    /// Notes that the thread finished a turn, at this time since the process began.
+    #[inline]
+    pub fn mark_alive(&self, since_start: Duration) {
+        self.alive.set(since_start.as_millis() as u64);
+    }
+
+    /// Time since the process began at which the thread last finished a turn.
+    pub fn last_alive(&self) -> Duration {
+        Duration::from_millis(self.alive.get())
+    }
+}
+
+/// What a packet thread writes to.
+pub struct Account {
+    shard: Arc<Shard>,
+    cameras: Arc<CameraPlaces>,
+    events: SyncSender<Event>,
+    mode: Mode,
+}
+
+impl Account {
+    /// The account of one thread.
+    pub fn new(
+        shard: Arc<Shard>,
+        cameras: Arc<CameraPlaces>,
+        events: SyncSender<Event>,
+        mode: Mode,
+    ) -> Self {
+        Account { shard, cameras, events, mode }
+    }
+
+    /// The shard this account writes to.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// Counts one decision and returns the answer for the kernel: the verdict, or accept in monitor mode.
+    #[inline]
+    pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
+        let answer = match self.mode {
+            Mode::Enforce => decision.verdict(),
+            Mode::Monitor => Verdict::Accept,
+        };
+        let family = held.family().map_or(2, Family::index);
+        if let Some(counters) = self.shard.families.get(family) {
+            counters.judged.add(held.length);
+            if answer == Verdict::Accept {
+                counters.accepted.add(held.length);
+            }
+        }
+        self.count_camera(decision, answer);
+        if decision.reason != Reason::NoMatch {
+            self.count_reason(rules, held, decision, answer);
+        }
+        answer
+    }
+
+    #[inline]
+    fn count_camera(&self, decision: &Decision, answer: Verdict) {
+        let place = match &decision.headers {
+            Some(headers) => self.cameras.place(&headers.addresses),
+            None => self.cameras.other(),
+        };
+        if let Some(camera) = self.shard.cameras.get(place) {
+            camera.packets.add(1);
+            if answer == Verdict::Drop {
+                camera.dropped.add(1);
+            }
+        }
+    }
+
+    fn count_reason(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision, answer: Verdict) {
+        let list = decision.hit.and_then(|hit| rules.list(hit.list));
+        let place = list.map_or(0, |list| list.counter);
+        let Some(counters) = self.shard.lists.get(usize::from(place)) else { return };
+        if let Reason::Unparsable(cause) = decision.reason
+            && let Some(counter) = self.shard.unparsable.get(cause.index())
+        {
+            counter.add(1);
+        }
+        let Some(stopping) = stopping_place(decision.reason) else {
+            counters.exempted.add(1);
+            return;
+        };
+        let volumes = match answer {
+            Verdict::Drop => &counters.dropped,
+            Verdict::Accept => &counters.would_drop,
+        };
+        if let Some(volume) = volumes.get(stopping) {
+            volume.add(held.length);
+        }
+        let Some(headers) = &decision.headers else { return };
+        let event = Event {
+            addresses: headers.addresses,
+            protocol: headers.protocol,
+            port: headers.ports.map(|(_, destination)| destination),
+            list: place,
+            reason: decision.reason,
+            dropped: answer == Verdict::Drop,
+            bytes: held.length,
+        };
+        if self.events.try_send(event).is_err() {
+            self.shard.suppressed.add(1);
+        }
+    }
+}
+
+/// A packet to a listed destination, as a packet thread reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// Camera and destination.
+    pub addresses: Addresses,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// Destination port, where there is one.
+    pub port: Option<u16>,
+    /// The list's place among the counters.
+    pub list: u16,
+    /// Why.
+    pub reason: Reason,
+    /// Dropped, or only counted.
+    pub dropped: bool,
+    /// Length in bytes.
+    pub bytes: u32,
+}
+
+/// The way of events from packet threads to the evidence thread. Sending never blocks.
+pub fn events() -> (SyncSender<Event>, Receiver<Event>) {
+    sync_channel(EVENTS)
+}
+
+/// Where declared cameras stand among the counters.
+#[derive(Debug, Default)]
+pub struct CameraPlaces {
+    names: Vec<String>,
+    v4: Vec<(u32, u16)>,
+    v6: Vec<(u128, u16)>,
+}
+
+impl CameraPlaces {
+    /// Places for the declared cameras, in their order.
+    pub fn new(cameras: &[NamedCamera]) -> Self {
+        let mut places = CameraPlaces::default();
+        for (place, camera) in cameras.iter().enumerate() {
+            places.names.push(camera.name.clone());
+            match camera.address {
+                IpAddr::V4(address) => places.v4.push((address.to_bits(), place as u16)),
+                IpAddr::V6(address) => places.v6.push((address.to_bits(), place as u16)),
+            }
+        }
+        places.v4.sort_unstable();
+        places.v6.sort_unstable();
+        places
+    }
+
+    /// The names, in the order of their places.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The place of the camera that sent a packet; the last one for a camera without a name.
+    #[inline]
+    pub fn place(&self, addresses: &Addresses) -> usize {
+        let found = match addresses {
+            Addresses::V4 { source, .. } => find(&self.v4, source.to_bits()),
+            Addresses::V6 { source, .. } => find(&self.v6, source.to_bits()),
+        };
+        found.unwrap_or(self.other())
+    }
+
+    /// The name of the camera with this address, if it was declared.
+    pub fn name(&self, address: &IpAddr) -> Option<&str> {
+        let place = match address {
+            IpAddr::V4(address) => find(&self.v4, address.to_bits()),
+            IpAddr::V6(address) => find(&self.v6, address.to_bits()),
+        };
+        place.and_then(|place| self.names.get(place)).map(String::as_str)
+    }
+
+    fn other(&self) -> usize {
+        self.names.len()
+    }
+}
+
+#[inline]
+fn find<B: Ord + Copy>(sorted: &[(B, u16)], bits: B) -> Option<usize> {
+    let place = sorted.binary_search_by_key(&bits, |(bits, _)| *bits).ok()?;
+    sorted.get(place).map(|(_, place)| usize::from(*place))
+}
+
+/// Gives each list name a place among the counters, the same one for as long as the process lives.
+#[derive(Debug)]
+pub struct ListPlaces(Mutex<Vec<String>>);
+
+impl Default for ListPlaces {
+    fn default() -> Self {
+        ListPlaces(Mutex::new(vec![String::new()]))
+    }
+}
+
+impl ListPlaces {
+    /// The place of this name; `None` when [`PLACES`] names were seen before it.
+    pub fn place(&self, name: &str) -> Option<u16> {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = names.iter().position(|known| known == name) {
+            return Some(place as u16);
+        }
+        if names.len() == PLACES {
+            return None;
+        }
+        names.push(name.to_owned());
+        Some((names.len() - 1) as u16)
+    }
+
+    /// All names so far, in the order of their places; the first is empty: no list.
+    pub fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

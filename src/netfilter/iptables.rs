@@ -1,0 +1,376 @@
+//! Hold and gate by `iptables-nft` and `ip6tables-nft`: what stands, the steps to what shall stand.
+//!
+//! Invariants: single commands only (a table restored by `iptables-nft-restore` loses every waiting
+//! packet, `-A`, `-I` and `-D` do not); at every step between two sets of rules at least the packets of
+//! both are held or dropped; outside of kordon's own chains rules are deleted by what they say, never by
+//! number, and only if they lead into kordon's chains.
+
+use std::collections::BTreeMap;
+
+use super::plan::Plan;
+use super::render::{Chains, Half, iptables_chains, iptables_program, words};
+use super::run::{attempt, complaint, run};
+use super::{Observed, Presence};
+use crate::failure::Failure;
+use crate::verdict::Family;
+
+const BASE: &str = "FORWARD";
+/// Marks the jump that bridges the moment while the jump to the gate is moved.
+const MOVING: &str = "kordon-moving";
+
+/// One rule as the kernel has it: the words after `-A CHAIN`, without its counters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    words: Vec<String>,
+    packets: u64,
+}
+
+/// The chains of one table of one family.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Listing {
+    chains: BTreeMap<String, Vec<Line>>,
+}
+
+impl Listing {
+    /// Reads what `-v -S` printed.
+    fn parse(text: &str) -> Self {
+        let mut listing = Listing::default();
+        for line in text.lines() {
+            let mut rest = split_words(line).into_iter();
+            match (rest.next().as_deref(), rest.next()) {
+                (Some("-P" | "-N"), Some(chain)) => {
+                    listing.chains.entry(chain).or_default();
+                }
+                (Some("-A"), Some(chain)) => {
+                    let mut rule = Line { words: Vec::new(), packets: 0 };
+                    while let Some(word) = rest.next() {
+                        if word == "-c" {
+                            rule.packets = rest.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+                            rest.next();
+                        } else {
+                            rule.words.push(word);
+                        }
+                    }
+                    listing.chains.entry(chain).or_default().push(rule);
+                }
+                (Some(_) | None, Some(_) | None) => {}
+            }
+        }
+        listing
+    }
+
+    fn ask(half: Half, family: Family) -> Result<Self, Failure> {
+        let argv = words(&[iptables_program(family), "-w", "-t", half.table(), "-v", "-S"]);
+        Ok(Listing::parse(&run(&argv, "")?))
+    }
+
+    fn chain(&self, name: &str) -> &[Line] {
+        self.chains.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn says(&self, chain: &str, rules: &[Vec<String>]) -> bool {
+        self.chains.contains_key(chain) && self.chain(chain).iter().map(|line| &line.words).eq(rules)
+    }
+
+    /// Rules outside of kordon's chains that lead into them, other than the plain jump: chain and words.
+    fn strays(&self, half: Half) -> Vec<(&str, &[String])> {
+        let own = [half.criteria_chain(), half.body_chain()];
+        let outside = self.chains.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+        outside
+            .flat_map(|(name, lines)| lines.iter().map(move |line| (name.as_str(), line)))
+            .filter(|(_, line)| leads_into(&line.words, &own))
+            .filter(|(name, line)| *name != BASE || !is_jump(half, line))
+            .map(|(name, line)| (name, line.words.as_slice()))
+            .collect()
+    }
+
+    fn presence(&self, half: Half, wanted: &Chains<Vec<String>>) -> Presence {
+        let lines = self.chain(BASE);
+        let jumps = lines.iter().filter(|line| is_jump(half, line)).count();
+        let (criteria, body) = (half.criteria_chain(), half.body_chain());
+        let here = |chain: &str| self.chains.contains_key(chain);
+        if jumps == 0 && !here(criteria) && !here(body) {
+            return Presence::Absent;
+        }
+        let in_place = match half {
+            Half::Hold => lines.last(),
+            Half::Gate => lines.first(),
+        };
+        let place = match half {
+            Half::Hold => "last",
+            Half::Gate => "first",
+        };
+        let table = half.table();
+        let what = if !self.says(body, &wanted.body) {
+            format!("chain {body} in table {table} is not as planned")
+        } else if !self.says(criteria, &wanted.criteria) {
+            format!("chain {criteria} in table {table} is not as planned")
+        } else if jumps == 0 {
+            format!("no jump to {criteria} in {table} {BASE}")
+        } else if jumps > 1 {
+            format!("{jumps} jumps to {criteria} in {table} {BASE}")
+        } else if !in_place.is_some_and(|line| is_jump(half, line)) {
+            format!("the jump to {criteria} is not the {place} rule of {table} {BASE}")
+        } else if let Some((chain, _)) = self.strays(half).first() {
+            format!("a rule of others in {table} {chain} leads into kordon's chains")
+        } else {
+            return Presence::AsPlanned;
+        };
+        Presence::Different(what)
+    }
+}
+
+fn is_jump(half: Half, line: &Line) -> bool {
+    line.words == ["-j", half.criteria_chain()]
+}
+
+fn leads_into(rule: &[String], chains: &[&str]) -> bool {
+    rule.windows(2).any(|pair| match pair {
+        [flag, target] => (flag == "-j" || flag == "-g") && chains.contains(&target.as_str()),
+        _ => false,
+    })
+}
+
+/// Words as iptables quotes them: blanks within double quotes, a backslash before a quote.
+fn split_words(line: &str) -> Vec<String> {
+    let (mut found, mut word, mut quoted, mut begun) = (Vec::new(), String::new(), false, false);
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                begun = true;
+            }
+            '\\' if quoted => word.extend(chars.next()),
+            ' ' if !quoted => {
+                if begun {
+                    found.push(std::mem::take(&mut word));
+                    begun = false;
+                }
+            }
+            other => {
+                word.push(other);
+                begun = true;
+            }
+        }
+    }
+    if begun {
+        found.push(word);
+    }
+    found
+}
+
+/// Writes commands for one table of one family.
+struct Steps {
+    prefix: Vec<String>,
+    list: Vec<Vec<String>>,
+}
+
+impl Steps {
+    fn new(half: Half, family: Family) -> Self {
+        let prefix = words(&[iptables_program(family), "-w", "-t", half.table()]);
+        Steps { prefix, list: Vec::new() }
+    }
+
+    fn add(&mut self, what: &[&str], rule: &[String]) {
+        let what = what.iter().map(|&word| word.to_owned());
+        self.list.push(self.prefix.iter().cloned().chain(what).chain(rule.iter().cloned()).collect());
+    }
+
+    /// Makes `chain` say `rules`. New rules go in front, the last one first, so that what was matched
+    /// before and what will be matched are both matched until the old rules go, from the end.
+    fn fill(&mut self, listing: &Listing, chain: &str, rules: &[Vec<String>]) {
+        if listing.says(chain, rules) {
+            return;
+        }
+        if !listing.chains.contains_key(chain) {
+            self.add(&["-N", chain], &[]);
+        }
+        let old = listing.chain(chain).len();
+        if old == 0 && !listing.chains.contains_key(chain) {
+            for rule in rules {
+                self.add(&["-A", chain], rule);
+            }
+            return;
+        }
+        for rule in rules.iter().rev() {
+            self.add(&["-I", chain, "1"], rule);
+        }
+        for number in (1..=old).rev() {
+            self.add(&["-D", chain, &(rules.len() + number).to_string()], &[]);
+        }
+    }
+
+    fn install(&mut self, listing: &Listing, half: Half, wanted: &Chains<Vec<String>>) {
+        self.fill(listing, half.body_chain(), &wanted.body);
+        self.fill(listing, half.criteria_chain(), &wanted.criteria);
+        let jump = words(&["-j", half.criteria_chain()]);
+        let lines = listing.chain(BASE);
+        let jumps = lines.iter().filter(|line| is_jump(half, line)).count();
+        match half {
+            Half::Hold => {
+                let last = lines.last().is_some_and(|line| is_jump(half, line));
+                if !last {
+                    self.add(&["-A", BASE], &jump);
+                }
+                // By what it says, the first one goes.
+                for _ in 0..jumps - usize::from(last) {
+                    self.add(&["-D", BASE], &jump);
+                }
+            }
+            Half::Gate => {
+                let first = lines.first().is_some_and(|line| is_jump(half, line));
+                if jumps == 0 {
+                    self.add(&["-I", BASE, "1"], &jump);
+                } else if !first || jumps > 1 {
+                    // Two jumps at once drop what was accepted (the first clears the mark); none leaks.
+                    let bridge = words(&["-m", "comment", "--comment", MOVING, "-j", half.criteria_chain()]);
+                    self.add(&["-I", BASE, "1"], &bridge);
+                    for _ in 0..jumps {
+                        self.add(&["-D", BASE], &jump);
+                    }
+                    self.add(&["-I", BASE, "1"], &jump);
+                    self.add(&["-D", BASE], &bridge);
+                }
+            }
+        }
+        self.drop_strays(listing, half);
+    }
+
+    fn remove(&mut self, listing: &Listing, half: Half) {
+        let jump = words(&["-j", half.criteria_chain()]);
+        for _ in listing.chain(BASE).iter().filter(|line| is_jump(half, line)) {
+            self.add(&["-D", BASE], &jump);
+        }
+        self.drop_strays(listing, half);
+        let chains = [half.criteria_chain(), half.body_chain()];
+        let here = chains.iter().filter(|&&chain| listing.chains.contains_key(chain));
+        for chain in here.clone() {
+            self.add(&["-F", chain], &[]);
+        }
+        for chain in here {
+            self.add(&["-X", chain], &[]);
+        }
+    }
+
+    fn drop_strays(&mut self, listing: &Listing, half: Half) {
+        for (chain, rule) in listing.strays(half) {
+            self.add(&["-D", chain], rule);
+        }
+    }
+}
+
+/// The commands of a first install, in order.
+pub(super) fn first_install(plan: &Plan) -> Vec<Vec<String>> {
+    let nothing = Listing::default();
+    let halves: &[Half] = if plan.open { &[Half::Hold] } else { &[Half::Gate, Half::Hold] };
+    let mut list = Vec::new();
+    for &half in halves {
+        for family in Family::ALL {
+            let mut steps = Steps::new(half, family);
+            steps.install(&nothing, half, &iptables_chains(plan, half, family));
+            list.append(&mut steps.list);
+        }
+    }
+    list
+}
+
+/// Puts the plan into force; returns one line per half and family that was changed.
+///
+/// Closed: the gate of each family, then hold. Open: hold (now with `bypass`), then the gate goes.
+pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
+    let mut changes = Vec::new();
+    if plan.open {
+        changes.append(&mut install(plan, Half::Hold)?);
+        changes.append(&mut withdraw(Half::Gate)?);
+    } else {
+        changes.append(&mut install(plan, Half::Gate)?);
+        changes.append(&mut install(plan, Half::Hold)?);
+    }
+    Ok(changes)
+}
+
+/// Removes hold, then the gate, of each family; returns one line per half and family that was there.
+pub(super) fn remove() -> Result<Vec<String>, Failure> {
+    let mut removed = withdraw(Half::Hold)?;
+    removed.append(&mut withdraw(Half::Gate)?);
+    Ok(removed)
+}
+
+fn install(plan: &Plan, half: Half) -> Result<Vec<String>, Failure> {
+    let mut changes = Vec::new();
+    for family in Family::ALL {
+        let listing = Listing::ask(half, family)?;
+        let wanted = iptables_chains(plan, half, family);
+        let verb = match listing.presence(half, &wanted) {
+            Presence::AsPlanned => continue,
+            Presence::Absent => "installed",
+            Presence::Different(_) => "corrected",
+        };
+        let mut steps = Steps::new(half, family);
+        steps.install(&listing, half, &wanted);
+        carry_out(&steps)?;
+        changes.push(format!("{verb} {}", place(half, family)));
+    }
+    Ok(changes)
+}
+
+fn withdraw(half: Half) -> Result<Vec<String>, Failure> {
+    let mut changes = Vec::new();
+    for family in Family::ALL {
+        let mut steps = Steps::new(half, family);
+        steps.remove(&Listing::ask(half, family)?, half);
+        if !steps.list.is_empty() {
+            carry_out(&steps)?;
+            changes.push(format!("removed {}", place(half, family)));
+        }
+    }
+    Ok(changes)
+}
+
+fn carry_out(steps: &Steps) -> Result<(), Failure> {
+    steps.list.iter().try_for_each(|argv| run(argv, "").map(drop))
+}
+
+fn place(half: Half, family: Family) -> String {
+    format!("{} for {} (iptables, table {})", half.label(), family.label(), half.table())
+}
+
+/// What stands in the kernel, compared with the plan.
+pub(super) fn observe(plan: &Plan) -> Result<Observed, Failure> {
+    let mut observed = Observed::nothing(plan.open);
+    for family in Family::ALL {
+        let hold = Listing::ask(Half::Hold, family)?;
+        let gate = Listing::ask(Half::Gate, family)?;
+        let wanted = |half| iptables_chains(plan, half, family);
+        observed.hold[family.index()] = hold.presence(Half::Hold, &wanted(Half::Hold));
+        observed.gate[family.index()] = gate.presence(Half::Gate, &wanted(Half::Gate));
+        let drops = gate.chain(Half::Gate.body_chain()).iter();
+        let drops = drops.filter(|line| line.words.ends_with(&words(&["-j", "DROP"])));
+        if gate.chains.contains_key(Half::Gate.body_chain()) {
+            observed.gate_dropped[family.index()] = Some(drops.map(|line| line.packets).sum());
+        }
+    }
+    Ok(observed)
+}
+
+/// Asks whether the kernel has what the rules need, without changing anything.
+///
+/// # Errors
+/// 69 if a program or a kernel module is missing, 77 without the permission.
+pub(super) fn probe() -> Result<(), Failure> {
+    let input = "*mangle\n:kordon-probe -\n-A kordon-probe -m mark ! --mark 1 -j MARK --set-xmark 0/1\n\
+                 -A kordon-probe -j NFQUEUE --queue-num 0\nCOMMIT\n";
+    for family in Family::ALL {
+        let program = format!("{}-restore", iptables_program(family));
+        let argv = words(&[&program, "--noflush", "--test"]);
+        let output = attempt(&argv, input)?;
+        if !output.success || output.stderr.contains("missing kernel module") {
+            return Err(complaint(&argv, &output.stderr));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! The hold and gate rules: what they say, and putting them into the kernel, checking and removing them.
+//!
+//! *Hold* hands every camera packet to the queue, *gate* drops every camera packet that does not carry the
+//! mark of an accepted one. Both work on the forward hook, hold in mangle (after DNAT, before SNAT), gate
+//! after every filter, in a base chain of its own (nftables) or in the `security` table (iptables), where
+//! no accept of another rule can skip it. Both clear kordon's bits of the packet mark: hold before it
+//! queues, so that nobody else's mark counts, gate after it looked, so that nobody else sees kordon's.
+//!
+//! Invariants: the gate stands before hold does and falls after it, so a step that fails leaves it
+//! standing; both families always; nothing that is not kordon's is touched; applying what is already in
+//! force changes nothing. What a rule sets in between, on the same hook, is out of reach: whoever forges
+//! kordon's bits between hold and gate (a CONNMARK restored in the filter table, say) passes the gate.
+
+mod iptables;
+mod nftables;
+mod plan;
+mod render;
+mod run;
+
+use std::fmt;
+
+pub use plan::Plan;
+
+use crate::config::RulesBackend;
+use crate::failure::{ExitStatus, Failure};
+use crate::verdict::Family;
+
+/// The tool that carries the rules into the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// `nft`, own table `inet kordon`.
+    Nftables,
+    /// `iptables-nft` and `ip6tables-nft`, own chains.
+    Iptables,
+}
+
+impl Tool {
+    /// Both tools.
+    pub const ALL: [Tool; 2] = [Tool::Nftables, Tool::Iptables];
+
+    const fn other(self) -> Tool {
+        match self {
+            Tool::Nftables => Tool::Iptables,
+            Tool::Iptables => Tool::Nftables,
+        }
+    }
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tool::Nftables => "nftables",
+            Tool::Iptables => "iptables",
+        })
+    }
+}
+
+/// The tool that the configuration names, or, left to kordon, the one that works here: nftables where the
+/// kernel has its `queue` statement, otherwise iptables. Changes nothing.
+///
+/// # Errors
+/// Only with [`RulesBackend::Auto`]: 69 if neither works (says what is missing), 77 if the permission to
+/// ask is missing.
+pub fn choose(backend: RulesBackend) -> Result<Tool, Failure> {
+    match backend {
+        RulesBackend::Nftables => Ok(Tool::Nftables),
+        RulesBackend::Iptables => Ok(Tool::Iptables),
+        RulesBackend::Auto => {
+            let first = match nftables::probe() {
+                Ok(()) => return Ok(Tool::Nftables),
+                Err(failure) => failure,
+            };
+            let second = match iptables::probe() {
+                Ok(()) => return Ok(Tool::Iptables),
+                Err(failure) => failure,
+            };
+            Err(match (first.status, second.status) {
+                (ExitStatus::NoPermission, _) => first,
+                (_, ExitStatus::NoPermission) => second,
+                _ => Failure::new(
+                    ExitStatus::Unavailable,
+                    format!("no way to hold packets\nby nftables: {first}\nby iptables: {second}"),
+                ),
+            })
+        }
+    }
+}
+
+/// What [`apply`] runs where nothing of kordon's is installed yet: the text for `nft -f -`, or one command
+/// per line.
+pub fn show(plan: &Plan, tool: Tool) -> String {
+    match tool {
+        Tool::Nftables => render::nft_script(plan),
+        Tool::Iptables => {
+            let commands = iptables::first_install(plan);
+            commands.iter().map(|argv| run::shell_line(argv) + "\n").collect()
+        }
+    }
+}
+
+/// What [`apply`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// One line per thing that was changed; none if everything stood already.
+    pub changes: Vec<String>,
+    /// What the user should know besides.
+    pub notes: Vec<String>,
+}
+
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        lines(f, &self.changes, "nothing changed: the rules were already in force", &self.notes)
+    }
+}
+
+/// Puts the plan into force with this tool and removes what the other tool left, in this order.
+///
+/// While the tool is changed, both hold and both gates stand for a moment: accepted packets may be lost,
+/// none leaks.
+///
+/// # Errors
+/// 69 if a program or a kernel facility is missing, 77 without CAP_NET_ADMIN, otherwise 1, with the command
+/// that failed. Steps already done stay done.
+pub fn apply(plan: &Plan, tool: Tool) -> Result<Applied, Failure> {
+    let mut applied = Applied::default();
+    applied.changes = match tool {
+        Tool::Nftables => nftables::apply(plan)?,
+        Tool::Iptables => iptables::apply(plan)?,
+    };
+    match remove(tool.other()) {
+        Ok(mut removed) => applied.changes.append(&mut removed.changes),
+        Err(failure) => match failure.status {
+            // Without the program nothing was installed by it.
+            ExitStatus::Unavailable => {}
+            _ => applied.notes.push(format!("could not look for rules left by {}: {failure}", tool.other())),
+        },
+    }
+    Ok(applied)
+}
+
+/// What [`remove`] or [`remove_all`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// One line per thing that was removed.
+    pub changes: Vec<String>,
+    /// What the user should know besides.
+    pub notes: Vec<String>,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        lines(f, &self.changes, "nothing removed: no rules of kordon's were installed", &self.notes)
+    }
+}
+
+/// Removes what kordon installed with this tool, whole or in part: hold first, then the gate.
+///
+/// # Errors
+/// As [`apply`].
+pub fn remove(tool: Tool) -> Result<Removed, Failure> {
+    let changes = match tool {
+        Tool::Nftables => nftables::remove()?,
+        Tool::Iptables => iptables::remove()?,
+    };
+    Ok(Removed { changes, notes: Vec::new() })
+}
+
+/// Removes what kordon installed with either tool.
+///
+/// # Errors
+/// As [`apply`]; a missing tool is a note, unless both are missing. What the other tool installed is
+/// removed all the same.
+pub fn remove_all() -> Result<Removed, Failure> {
+    let mut removed = Removed::default();
+    let mut failed: Option<Failure> = None;
+    for tool in Tool::ALL {
+        match remove(tool) {
+            Ok(mut part) => removed.changes.append(&mut part.changes),
+            Err(failure) => match (failure.status, failed) {
+                (ExitStatus::Unavailable, None) if removed.notes.is_empty() => {
+                    removed.notes.push(format!("not looked at {tool}: {failure}"));
+                    failed = None;
+                }
+                (_, earlier) => failed = Some(earlier.unwrap_or(failure)),
+            },
+        }
+    }
+    failed.map_or(Ok(removed), Err)
+}
+
+/// How far one half of the rules is what the plan says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// Nothing of it is there.
+    Absent,
+    /// Exactly as planned, in its place.
+    AsPlanned,
+    /// There, but not so; says what.
+    Different(String),
+}
+
+impl fmt::Display for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Presence::Absent => f.write_str("absent"),
+            Presence::AsPlanned => f.write_str("present"),
+            Presence::Different(what) => write!(f, "wrong: {what}"),
+        }
+    }
+}
+
+/// What stands in the kernel, compared with the plan. Arrays are in the order of [`Family::index`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The plan was open: no gate is expected.
+    pub open: bool,
+    /// Hold, per family.
+    pub hold: [Presence; 2],
+    /// The gate, per family.
+    pub gate: [Presence; 2],
+    /// Packets that the gate dropped, per family, since it was installed; `None` without a gate.
+    pub gate_dropped: [Option<u64>; 2],
+}
+
+impl Observed {
+    const fn nothing(open: bool) -> Self {
+        Observed {
+            open,
+            hold: [Presence::Absent, Presence::Absent],
+            gate: [Presence::Absent, Presence::Absent],
+            gate_dropped: [None, None],
+        }
+    }
+
+    /// Everything stands as planned, and no gate stands where none is planned.
+    pub fn in_force(&self) -> bool {
+        let gate = if self.open { Presence::Absent } else { Presence::AsPlanned };
+        self.hold.iter().all(|hold| *hold == Presence::AsPlanned)
+            && self.gate.iter().all(|found| *found == gate)
+    }
+}
+
+impl fmt::Display for Observed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for family in Family::ALL {
+            let (hold, gate) = (&self.hold[family.index()], &self.gate[family.index()]);
+            write!(f, "{}: hold {hold}; gate {gate}", family.label())?;
+            match self.gate_dropped[family.index()] {
+                Some(packets) => writeln!(f, "; {packets} packets dropped by the gate")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks the kernel what stands of the plan. Changes nothing.
+///
+/// # Errors
+/// As [`apply`].
+pub fn observe(plan: &Plan, tool: Tool) -> Result<Observed, Failure> {
+    match tool {
+        Tool::Nftables => nftables::observe(plan),
+        Tool::Iptables => iptables::observe(plan),
+    }
+}
+
+fn lines(f: &mut fmt::Formatter<'_>, lines: &[String], none: &str, notes: &[String]) -> fmt::Result {
+    if lines.is_empty() {
+        writeln!(f, "{none}")?;
+    }
+    lines.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+    notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
+}
+
+#[cfg(test)]
+mod samples {
+    //! Plans that the tests of this room share.
+
+    use super::Plan;
+    use crate::verdict::Mark;
+
+    pub(super) fn interfaces() -> Plan {
+        Plan {
+            interfaces: vec!["cam0".into(), "vlan.10".into()],
+            networks: Vec::new(),
+            trusted_interfaces: Vec::new(),
+            first_queue: 40,
+            queues: 1,
+            mark: Mark { value: 0x1000_0000, mask: 0x3000_0000 },
+            open: false,
+        }
+    }
+
+    pub(super) fn networks() -> Plan {
+        let nets = ["192.0.2.0/24", "198.51.100.7/32", "2001:db8:c::/48"];
+        let networks = nets.iter().map(|net| net.parse().unwrap()).collect();
+        Plan { interfaces: Vec::new(), networks, queues: 4, ..interfaces() }
+    }
+
+    pub(super) fn trusted() -> Plan {
+        let trusted_interfaces = vec!["lan0".into(), "wan+".into()];
+        Plan { interfaces: Vec::new(), trusted_interfaces, ..interfaces() }
+    }
+}

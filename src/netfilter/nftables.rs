@@ -1,0 +1,267 @@
+//! Hold and gate by `nft`, in kordon's own `table inet kordon`.
+//!
+//! Invariants: one transaction per change, so that no packet sees half of it; what the kernel lists is
+//! turned back into the words of `render` and compared with them.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::plan::Plan;
+use super::render::{Chains, Half, nft_chains, nft_counter, nft_script, words};
+use super::run::{attempt, complaint, run};
+use super::{Observed, Presence};
+use crate::failure::{ExitStatus, Failure};
+use crate::verdict::Family;
+
+/// A rule that needs the `queue` statement, in a chain without a hook: even a refused base chain would
+/// drop every waiting packet when the kernel takes it back.
+const PROBE: &str = "table inet kordon_probe {\n\tchain probe {\n\t\tqueue num 0\n\t}\n}\n";
+
+/// What the kernel lists of kordon's table.
+#[derive(Debug, Default)]
+struct Listing {
+    /// The rules of each chain that exists, in the words of `render`.
+    chains: BTreeMap<String, Vec<String>>,
+    /// The base chains that hang where they should.
+    hooked: Vec<String>,
+    /// The base chains that hang elsewhere; they cannot be moved, only made anew.
+    misplaced: Vec<String>,
+    /// The table carries a flag (`dormant` switches it off).
+    flagged: bool,
+    /// Packets of each named counter.
+    counters: BTreeMap<String, u64>,
+}
+
+impl Listing {
+    /// `None`: no such table.
+    fn ask() -> Result<Option<Self>, Failure> {
+        let argv = words(&["nft", "-j", "list", "table", "inet", "kordon"]);
+        let output = attempt(&argv, "")?;
+        if output.success {
+            return Listing::parse(&output.stdout).map(Some);
+        }
+        if output.stderr.trim_start().starts_with("Error: No such file or directory") {
+            return Ok(None);
+        }
+        Err(complaint(&argv, &output.stderr))
+    }
+
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let unreadable = |why: &str| {
+            let message = format!("nft -j list table inet kordon: cannot read its answer: {why}");
+            Failure::new(ExitStatus::Failed, message)
+        };
+        let answer: Value = serde_json::from_str(text).map_err(|e| unreadable(&e.to_string()))?;
+        let objects = answer["nftables"].as_array().ok_or_else(|| unreadable("no `nftables`"))?;
+        let mut listing = Listing::default();
+        for object in objects {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            if let Some(table) = object.get("table") {
+                listing.flagged = table.get("flags").is_some();
+            } else if let Some(counter) = object.get("counter") {
+                let packets = counter["packets"].as_u64().unwrap_or(0);
+                listing.counters.insert(text(&counter["name"]), packets);
+            } else if let Some(chain) = object.get("chain") {
+                listing.add_chain(text(&chain["name"]), chain);
+            } else if let Some(rule) = object.get("rule") {
+                let expressions = rule["expr"].as_array().map_or(&[][..], Vec::as_slice);
+                let words: Vec<String> = expressions.iter().map(statement).collect();
+                listing.chains.entry(text(&rule["chain"])).or_default().push(words.join(" "));
+            }
+        }
+        Ok(listing)
+    }
+
+    fn add_chain(&mut self, name: String, chain: &Value) {
+        for half in [Half::Hold, Half::Gate] {
+            if name == half.nft_criteria_chain() {
+                let placed = chain["type"] == "filter"
+                    && chain["hook"] == "forward"
+                    && chain["prio"].as_i64() == Some(half.nft_priority());
+                if placed && chain["policy"] == "accept" {
+                    self.hooked.push(name.clone());
+                } else if !placed {
+                    self.misplaced.push(name.clone());
+                }
+            }
+        }
+        self.chains.entry(name).or_default();
+    }
+
+    fn presence(&self, half: Half, wanted: &Chains<String>) -> Presence {
+        let (criteria, body) = (half.nft_criteria_chain(), half.nft_body_chain());
+        let rules = |chain: &str| self.chains.get(chain).map_or(&[][..], Vec::as_slice);
+        if rules(criteria).is_empty() && rules(body).is_empty() {
+            return Presence::Absent;
+        }
+        let what = if self.flagged {
+            "table inet kordon carries a flag that kordon did not set".to_owned()
+        } else if rules(body) != wanted.body {
+            format!("chain {body} in table inet kordon is not as planned")
+        } else if rules(criteria) != wanted.criteria {
+            format!("chain {criteria} in table inet kordon is not as planned")
+        } else if !self.hooked.iter().any(|name| name == criteria) {
+            format!("chain {criteria} in table inet kordon is not where it should be")
+        } else {
+            return Presence::AsPlanned;
+        };
+        Presence::Different(what)
+    }
+
+    fn observed(&self, plan: &Plan) -> Observed {
+        let mut observed = Observed::nothing(plan.open);
+        let presence = |half| self.presence(half, &nft_chains(plan, half));
+        let (hold, gate) = (presence(Half::Hold), presence(Half::Gate));
+        for family in Family::ALL {
+            observed.hold[family.index()] = hold.clone();
+            observed.gate[family.index()] = gate.clone();
+            observed.gate_dropped[family.index()] = self.counters.get(nft_counter(family)).copied();
+        }
+        observed
+    }
+}
+
+/// One expression of a rule in the words of `render`; what kordon never writes becomes its JSON.
+fn statement(expression: &Value) -> String {
+    known(expression).unwrap_or_else(|| expression.to_string())
+}
+
+fn known(expression: &Value) -> Option<String> {
+    let (kind, value) = expression.as_object()?.iter().next()?;
+    match kind.as_str() {
+        "drop" | "return" => Some(kind.clone()),
+        "goto" => Some(format!("goto {}", value["target"].as_str()?)),
+        "counter" => Some(format!("counter name \"{}\"", value.as_str()?)),
+        "match" => matching(value),
+        "mangle" if value["key"]["meta"]["key"] == "mark" => match value["value"].as_u64() {
+            Some(number) => Some(format!("meta mark set {number:#010x}")),
+            None => Some(format!("meta mark set {}", masked_mark(&value["value"])?)),
+        },
+        "queue" => queue(value),
+        _ => None,
+    }
+}
+
+fn matching(value: &Value) -> Option<String> {
+    let (left, right) = (&value["left"], &value["right"]);
+    let equal = value["op"] == "==";
+    if left["meta"]["key"] == "iifname" && equal {
+        return Some(format!("iifname \"{}\"", right.as_str()?));
+    }
+    if left["meta"]["key"] == "nfproto" && equal {
+        return Some(format!("meta nfproto {}", right.as_str()?));
+    }
+    if left["payload"]["field"] == "saddr" && equal {
+        let protocol = left["payload"]["protocol"].as_str()?;
+        let (address, length) = match right.as_str() {
+            Some(address) => (address, if protocol == "ip" { 32 } else { 128 }),
+            None => (right["prefix"]["addr"].as_str()?, right["prefix"]["len"].as_u64()?),
+        };
+        return Some(format!("{protocol} saddr {address}/{length}"));
+    }
+    if value["op"] == "!=" {
+        let mark = if left["meta"]["key"] == "mark" {
+            "meta mark".to_owned()
+        } else {
+            masked_mark(left)?
+        };
+        return Some(format!("{mark} != {:#010x}", right.as_u64()?));
+    }
+    None
+}
+
+/// `meta mark & N`
+fn masked_mark(value: &Value) -> Option<String> {
+    match value["&"].as_array()?.as_slice() {
+        [mark, number] if mark["meta"]["key"] == "mark" => {
+            Some(format!("meta mark & {:#010x}", number.as_u64()?))
+        }
+        _ => None,
+    }
+}
+
+/// Flags are one string or, elsewhere, an array of strings.
+fn queue(value: &Value) -> Option<String> {
+    let numbers = match value["num"].as_u64() {
+        Some(number) => number.to_string(),
+        None => match value["num"]["range"].as_array()?.as_slice() {
+            [first, last] => format!("{}-{}", first.as_u64()?, last.as_u64()?),
+            _ => return None,
+        },
+    };
+    let flags = match value.get("flags") {
+        None => String::new(),
+        Some(Value::String(flag)) => format!(" flags {flag}"),
+        Some(several) => {
+            let several: Option<Vec<&str>> = several.as_array()?.iter().map(Value::as_str).collect();
+            format!(" flags {}", several?.join(","))
+        }
+    };
+    Some(format!("queue{flags} to {numbers}"))
+}
+
+/// Puts the plan into force in one transaction; returns what was changed.
+pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
+    let listing = Listing::ask()?;
+    let before = listing.as_ref().map_or_else(|| Observed::nothing(plan.open), |l| l.observed(plan));
+    if before.in_force() {
+        return Ok(Vec::new());
+    }
+    let misplaced = listing.as_ref().is_some_and(|listing| !listing.misplaced.is_empty());
+    let script = nft_script(plan);
+    // A base chain cannot be moved. Waiting packets die with it; this is not one that kordon made.
+    let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
+    run(&words(&["nft", "-f", "-"]), &script)?;
+    let mut changes = Vec::new();
+    for (half, was) in [(Half::Gate, &before.gate[0]), (Half::Hold, &before.hold[0])] {
+        let verb = match (half, plan.open, was) {
+            (Half::Gate, true, Presence::Absent) => continue,
+            (Half::Gate, true, Presence::AsPlanned | Presence::Different(_)) => "removed",
+            (Half::Gate | Half::Hold, _, Presence::AsPlanned) => continue,
+            (Half::Gate | Half::Hold, _, Presence::Absent) => "installed",
+            (Half::Gate | Half::Hold, _, Presence::Different(_)) => "corrected",
+        };
+        changes.push(format!("{verb} {} for both families (nftables, table inet kordon)", half.label()));
+    }
+    Ok(changes)
+}
+
+/// Deletes the table, if there is one; returns what was removed.
+///
+/// Hold and gate go in one step. Packets that wait in any queue are dropped by the kernel.
+pub(super) fn remove() -> Result<Vec<String>, Failure> {
+    if Listing::ask()?.is_none() {
+        return Ok(Vec::new());
+    }
+    run(&words(&["nft", "delete", "table", "inet", "kordon"]), "")?;
+    Ok(vec!["removed hold and gate for both families (nftables, table inet kordon)".to_owned()])
+}
+
+/// What stands in the kernel, compared with the plan.
+pub(super) fn observe(plan: &Plan) -> Result<Observed, Failure> {
+    Ok(Listing::ask()?.map_or_else(|| Observed::nothing(plan.open), |listing| listing.observed(plan)))
+}
+
+/// Asks whether the kernel has the `queue` statement, without changing anything.
+///
+/// # Errors
+/// 69 if `nft` or the statement is missing, 77 without the permission.
+pub(super) fn probe() -> Result<(), Failure> {
+    let argv = words(&["nft", "-c", "-f", "-"]);
+    let output = attempt(&argv, PROBE)?;
+    if output.success {
+        return Ok(());
+    }
+    let failure = complaint(&argv, &output.stderr);
+    match failure.status {
+        ExitStatus::NoPermission => Err(failure),
+        _ => Err(Failure::new(
+            ExitStatus::Unavailable,
+            "the kernel lacks nftables' `queue` statement (module nft_queue)",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

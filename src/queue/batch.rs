@@ -1,0 +1,342 @@
+//! A batch of held packets in a fixed slab: datagrams in, packets to judge, verdicts out. No system call.
+//!
+//! Every packet whose id could be read becomes an entry, and every entry leaves with a verdict: `Drop`
+//! unless somebody said otherwise. A message that was cut short is an entry that nobody can accept. A
+//! datagram may carry several messages; what does not fit into this batch is read into the next.
+
+use std::io::IoSliceMut;
+
+use nix::errno::Errno;
+
+use super::BATCH;
+use super::codec::{self, Incoming, Messages, Packet, Reply};
+use super::losses::{IdSequence, QueueCounters};
+use crate::packet::Held;
+use crate::verdict::{Mark, Verdict};
+
+/// Room in a slot beside the copied bytes: all attributes that the kernel sends to a queue configured as
+/// ours are below 200 bytes together; an error reply echoes at most our 64-byte configuration.
+const ROOM: usize = 256;
+/// The most that the kernel copies (net/netfilter/nfnetlink_queue.c, `NFQNL_MAX_COPY_RANGE`); a range of
+/// 0 asks for it.
+const MOST_COPIED: u16 = u16::MAX - 4;
+
+/// The datagrams of one receive call and the packets in them.
+#[derive(Debug)]
+pub(super) struct Batch {
+    slab: Vec<u8>,
+    slot: usize,
+    /// Bytes in each slot; 0 for a datagram to ignore.
+    lengths: [usize; BATCH],
+    /// Slots in use.
+    datagrams: usize,
+    /// The next message to read: slot, and byte in it.
+    next: (usize, usize),
+    entries: Vec<Entry>,
+    sequence: IdSequence,
+}
+
+/// A packet that waits for its verdict.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    packet: Packet,
+    /// Where its bytes start in the slab.
+    start: usize,
+    verdict: Verdict,
+}
+
+impl Batch {
+    /// An empty batch for packets of which `copy_range` bytes are copied.
+    pub(super) fn new(copy_range: u16) -> Self {
+        let copied = match copy_range {
+            0 => MOST_COPIED,
+            range => range.min(MOST_COPIED),
+        };
+        let slot = usize::from(copied) + ROOM;
+        Batch {
+            slab: vec![0; slot * BATCH],
+            slot,
+            lengths: [0; BATCH],
+            datagrams: 0,
+            next: (0, 0),
+            entries: Vec::with_capacity(BATCH),
+            sequence: IdSequence::default(),
+        }
+    }
+
+    /// The slots to receive into. What they held is forgotten.
+    pub(super) fn slots(&mut self) -> [[IoSliceMut<'_>; 1]; BATCH] {
+        self.datagrams = 0;
+        self.next = (0, 0);
+        let mut slots = self.slab.chunks_exact_mut(self.slot);
+        std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())])
+    }
+
+    /// Says how many bytes each received datagram has, in the order of the slots; 0 to ignore one.
+    pub(super) fn received(&mut self, lengths: impl Iterator<Item = usize>) {
+        self.datagrams = 0;
+        self.next = (0, 0);
+        for (place, length) in self.lengths.iter_mut().zip(lengths) {
+            *place = length.min(self.slot);
+            self.datagrams += 1;
+        }
+    }
+
+    /// The datagrams received, with all their bytes.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        let slots = self.slab.chunks_exact(self.slot).zip(&self.lengths).take(self.datagrams);
+        slots.map(|(slot, length)| slot.get(..*length).unwrap_or_default())
+    }
+
+    /// Puts back datagrams that were set aside, as if just received; those that fit.
+    pub(super) fn put_back(&mut self, aside: &mut impl Iterator<Item = Vec<u8>>) {
+        let mut lengths = Vec::with_capacity(BATCH);
+        for (slot, datagram) in self.slab.chunks_exact_mut(self.slot).zip(aside) {
+            let bytes = slot.iter_mut().zip(&datagram);
+            lengths.push(bytes.len());
+            bytes.for_each(|(to, from)| *to = *from);
+        }
+        self.received(lengths.into_iter());
+    }
+
+    /// Reads messages until the batch is full or nothing is left of the datagrams. Returns the error
+    /// number of a reply that says that no verdict of ours will be carried out any more.
+    pub(super) fn read(&mut self, counters: &QueueCounters) -> Result<(), Errno> {
+        let mut fatal = None;
+        let Batch { slab, slot, lengths, datagrams, next, entries, sequence } = self;
+        while next.0 < *datagrams && entries.len() < BATCH {
+            let base = next.0.saturating_mul(*slot);
+            let length = lengths.get(next.0).copied().unwrap_or(0);
+            let datagram = slab.get(base..base.saturating_add(length)).unwrap_or_default();
+            let mut messages = Messages::from(datagram, next.1);
+            while entries.len() < BATCH {
+                let Some(message) = messages.next() else { break };
+                let Ok(message) = message else {
+                    counters.add_malformed();
+                    continue;
+                };
+                match codec::read(&message) {
+                    Incoming::Packet(packet) => {
+                        counters.add_lost_buffer(sequence.lost_before(packet.id));
+                        if !packet.whole {
+                            counters.add_malformed();
+                        }
+                        let start = base.saturating_add(packet.start);
+                        entries.push(Entry { packet, start, verdict: Verdict::Drop });
+                    }
+                    Incoming::Reply(reply) => fatal = fatal.or(note(&reply, counters)),
+                    Incoming::Other => {}
+                    Incoming::Unreadable => counters.add_malformed(),
+                }
+            }
+            if messages.at() >= length {
+                *next = (next.0 + 1, 0);
+            } else {
+                *next = (next.0, messages.at());
+            }
+        }
+        fatal.map_or(Ok(()), Err)
+    }
+
+    /// Something of the datagrams is still to be read.
+    pub(super) fn has_more(&self) -> bool {
+        self.next.0 < self.datagrams
+    }
+
+    /// How many packets wait for their verdict.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The packet at `index`; empty beyond the batch, and for a message that was cut short.
+    pub(super) fn held(&self, index: usize) -> Held<'_> {
+        let Some(entry) = self.entries.get(index) else { return Held::from(&[][..]) };
+        let end = entry.start.saturating_add(entry.packet.copied);
+        let bytes = match entry.packet.whole {
+            true => self.slab.get(entry.start..end).unwrap_or_default(),
+            false => &[],
+        };
+        Held { bytes, length: entry.packet.length, aggregate: entry.packet.aggregate }
+    }
+
+    /// Notes a verdict. A message that was cut short stays dropped.
+    pub(super) fn judge(&mut self, index: usize, verdict: Verdict) {
+        if let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.packet.whole) {
+            entry.verdict = verdict;
+        }
+    }
+
+    /// Appends the verdicts of all packets, in order, and forgets the packets.
+    pub(super) fn answer(&mut self, queue: u16, mark: Mark, buffer: &mut Vec<u8>) {
+        for entry in self.entries.drain(..) {
+            match entry.verdict {
+                Verdict::Accept => {
+                    let mark = mark.applied_to(entry.packet.mark);
+                    codec::put_accept(buffer, queue, entry.packet.id, mark);
+                }
+                Verdict::Drop => codec::put_drop(buffer, queue, entry.packet.id),
+            }
+        }
+    }
+}
+
+/// Counts a reply to a verdict; returns the error number of one that is fatal.
+fn note(reply: &Reply, counters: &QueueCounters) -> Option<Errno> {
+    match Errno::from_raw(reply.errno) {
+        // An acknowledgement nobody waits for any more.
+        _ if reply.errno == 0 => None,
+        // The packet is gone: its interface went down, or somebody removed a base chain.
+        Errno::ENOENT => {
+            counters.add_late_verdict();
+            None
+        }
+        // EPERM: no capability, or the queue is no longer ours. ENODEV: the queue is gone.
+        errno @ (Errno::EPERM | Errno::ENODEV) => Some(errno),
+        _ => {
+            counters.add_malformed();
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::codec::made;
+    use super::*;
+
+    const MARK: Mark = Mark { value: 0x1000_0000, mask: 0x3000_0000 };
+
+    fn fill(batch: &mut Batch, datagrams: &[Vec<u8>]) {
+        batch.put_back(&mut datagrams.iter().cloned());
+    }
+
+    /// The verdicts sent: id, accepted with this mark or dropped.
+    fn verdicts(batch: &mut Batch) -> Vec<(u32, Option<u32>)> {
+        let mut buffer = Vec::new();
+        batch.answer(40, MARK, &mut buffer);
+        let messages = Messages::from(&buffer, 0).map(Result::unwrap);
+        messages
+            .map(|m| {
+                let mark = m.body.get(20..24).map(|b| u32::from_be_bytes(b.try_into().unwrap()));
+                assert_eq!(m.body[11] == 1, mark.is_some(), "a drop carries no mark");
+                (m.sequence, mark)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn packets_are_answered_once_in_order_and_dropped_unless_judged() {
+        let counters = QueueCounters::default();
+        let mut batch = Batch::new(128);
+        let packets: Vec<_> =
+            (1..=4).map(|id| made::packet(id, 0x2a00_0001, &[id as u8; 20], Some(99))).collect();
+        fill(&mut batch, &packets);
+        batch.read(&counters).unwrap();
+        assert_eq!(batch.len(), 4);
+        assert_eq!(batch.held(2), Held { bytes: &[3; 20], length: 99, aggregate: true });
+        assert_eq!(batch.held(4).bytes, &[0u8; 0]);
+        batch.judge(1, Verdict::Accept);
+        batch.judge(2, Verdict::Accept);
+        batch.judge(2, Verdict::Drop);
+        batch.judge(9, Verdict::Accept);
+        assert_eq!(verdicts(&mut batch), [(1, None), (2, Some(0x1a00_0001)), (3, None), (4, None)]);
+        assert_eq!(verdicts(&mut batch), []);
+        assert_eq!(counters.read(), Default::default());
+    }
+
+    #[test]
+    fn packet_cut_short_is_dropped_whatever_is_judged() {
+        let counters = QueueCounters::default();
+        let mut batch = Batch::new(128);
+        let mut long = made::packet(5, 0, &[7; 400], None);
+        long.truncate(batch.slot + 10);
+        fill(&mut batch, &[long, made::packet(6, 0, &[1], None)]);
+        batch.read(&counters).unwrap();
+        assert_eq!(batch.held(0).bytes, &[0u8; 0]);
+        batch.judge(0, Verdict::Accept);
+        batch.judge(1, Verdict::Accept);
+        assert_eq!(verdicts(&mut batch), [(5, None), (6, Some(0x1000_0000))]);
+        assert_eq!(counters.read().malformed, 1);
+    }
+
+    #[test]
+    fn more_messages_than_a_batch_holds_are_read_into_the_next() {
+        let counters = QueueCounters::default();
+        let mut batch = Batch::new(1024);
+        let several = |from: u32| -> Vec<u8> {
+            (from..from + 10).flat_map(|id| made::packet(id, 0, &[id as u8], None)).collect()
+        };
+        let datagrams: Vec<_> = (0..15).map(|i| several(1 + i * 10)).collect();
+        fill(&mut batch, &datagrams);
+        let mut ids = Vec::new();
+        let mut rounds = Vec::new();
+        while batch.has_more() {
+            batch.read(&counters).unwrap();
+            rounds.push(batch.len());
+            for index in 0..batch.len() {
+                let [byte] = batch.held(index).bytes else { panic!("one byte each") };
+                ids.push(*byte as u32);
+            }
+            verdicts(&mut batch);
+        }
+        assert_eq!(rounds, [BATCH, BATCH, 150 - 2 * BATCH]);
+        assert_eq!(ids, (1..=150).collect::<Vec<u32>>());
+        assert_eq!(counters.read(), Default::default());
+    }
+
+    #[test]
+    fn gaps_late_verdicts_and_rubbish_are_counted() {
+        let counters = QueueCounters::default();
+        let mut batch = Batch::new(128);
+        fill(
+            &mut batch,
+            &[
+                made::packet(u32::MAX, 0, &[1], None),
+                made::reply(libc_enoent(), codec::VERDICT, 3),
+                vec![0; 40],
+                vec![],
+                made::packet(2, 0, &[1], None),
+                made::reply(0, codec::CONFIG, 1),
+                made::reply(22, codec::VERDICT, 1),
+            ],
+        );
+        batch.read(&counters).unwrap();
+        let losses = counters.read();
+        assert_eq!((losses.lost_buffer, losses.late_verdict, losses.malformed), (2, 1, 2));
+        assert_eq!(verdicts(&mut batch), [(u32::MAX, None), (2, None)]);
+    }
+
+    #[test]
+    fn refused_verdict_is_fatal_and_the_packets_beside_it_are_still_answered() {
+        for errno in [Errno::EPERM, Errno::ENODEV] {
+            let counters = QueueCounters::default();
+            let mut batch = Batch::new(128);
+            let reply = made::reply(errno as i32, codec::VERDICT, 3);
+            fill(&mut batch, &[reply, made::packet(4, 0, &[1], None)]);
+            assert_eq!(batch.read(&counters), Err(errno));
+            assert_eq!(verdicts(&mut batch), [(4, None)]);
+        }
+    }
+
+    fn libc_enoent() -> i32 {
+        Errno::ENOENT as i32
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_datagrams_are_read_to_an_end(
+            datagrams in proptest::collection::vec(
+                proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300), 0..BATCH),
+        ) {
+            let counters = QueueCounters::default();
+            let mut batch = Batch::new(128);
+            fill(&mut batch, &datagrams);
+            for _ in 0..1000 {
+                let _ = batch.read(&counters);
+                verdicts(&mut batch);
+                if !batch.has_more() { break }
+            }
+            assert!(!batch.has_more());
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Entries in the compact form in which a rule set keeps them: 16 bytes for IPv4, 32 for IPv6.
+//!
+//! A full routing table has more than a million of them; they are read only where a decision is explained.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::{ListId, Match};
+
+/// Address bits of one family, most significant first.
+pub(super) trait Bits: Copy + Ord + Default {
+    /// Length of the address in bits.
+    const LENGTH: u8;
+    fn masked(self, length: u8) -> Self;
+    fn prefix(self, length: u8) -> Option<IpNet>;
+}
+
+impl Bits for u32 {
+    const LENGTH: u8 = 32;
+    #[inline]
+    fn masked(self, length: u8) -> Self {
+        self & u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0)
+    }
+    fn prefix(self, length: u8) -> Option<IpNet> {
+        Ipv4Net::new(Ipv4Addr::from(self), length).ok().map(IpNet::V4)
+    }
+}
+
+impl Bits for u128 {
+    const LENGTH: u8 = 128;
+    #[inline]
+    fn masked(self, length: u8) -> Self {
+        self & u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0)
+    }
+    fn prefix(self, length: u8) -> Option<IpNet> {
+        Ipv6Net::new(Ipv6Addr::from(self), length).ok().map(IpNet::V6)
+    }
+}
+
+/// One entry of one list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<B> {
+    pub(super) bits: B,
+    pub(super) line: u32,
+    pub(super) origin: u32,
+    pub(super) list: u16,
+    pub(super) length: u8,
+}
+
+impl<B: Bits> Entry<B> {
+    /// The order in which entries are kept: a covering prefix before what it covers, then by list and line.
+    pub(super) fn key(&self) -> (B, u8, u16, u32) {
+        (self.bits, self.length, self.list, self.line)
+    }
+
+    pub(super) fn as_match(&self) -> Option<Match> {
+        Some(Match {
+            list: ListId(self.list),
+            line: self.line,
+            prefix: self.bits.prefix(self.length)?,
+            origin: (self.origin != 0).then_some(self.origin),
+        })
+    }
+}
+
+/// Every entry of `sorted` that covers `bits`, longest first.
+pub(super) fn covering<B: Bits>(sorted: &[Entry<B>], bits: B) -> Vec<Match> {
+    let mut found = Vec::new();
+    for length in (0..=B::LENGTH).rev() {
+        let wanted = (bits.masked(length), length);
+        let from = sorted.partition_point(|entry| (entry.bits, entry.length) < wanted);
+        let same = sorted.get(from..).unwrap_or_default();
+        found.extend(
+            same.iter()
+                .take_while(|entry| (entry.bits, entry.length) == wanted)
+                .filter_map(Entry::as_match),
+        );
+    }
+    found
+}
+
+/// The bits of an address, by family.
+pub(super) fn bits_of(address: IpAddr) -> Result<u32, u128> {
+    match address {
+        IpAddr::V4(address) => Ok(address.to_bits()),
+        IpAddr::V6(address) => Err(address.to_bits()),
+    }
+}

@@ -1,0 +1,106 @@
+//! Everything a decision needs, compiled and immutable, with a generation number.
+//!
+//! Invariant: nothing in a [`Ruleset`] changes after it is built. A reload builds another one aside and
+//! publishes it whole ([`publish`]). Precedence is settled when the table is compiled: one longest-prefix
+//! match gives the answer, and [`Ruleset::matches`] can still name every other entry.
+
+mod entries;
+mod publish;
+mod table;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+pub use publish::{Follower, Published};
+pub use table::{Builder, Hit, Table};
+
+use crate::config::{Action, Basis, ListKind};
+
+/// Which list, by its place in [`Ruleset::lists`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListId(pub u16);
+
+/// A list as a rule set knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListInfo {
+    /// The name in the configuration.
+    pub name: String,
+    /// What its entries do.
+    pub action: Action,
+    /// What its lines are.
+    pub kind: ListKind,
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// On what it rests.
+    pub basis: Basis,
+    /// Lines that count (prefixes or AS numbers).
+    pub lines: usize,
+    /// Prefixes after AS numbers were resolved.
+    pub prefixes: usize,
+    /// A digest of its prefixes, to tell whether a reload changed it.
+    pub digest: u64,
+    /// When its content last changed, in seconds since 1970.
+    pub changed: u64,
+    /// Its place among the counters; the same for the same name as long as the process lives.
+    pub counter: u16,
+}
+
+/// One entry of one list, as a decision can name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match {
+    /// The list.
+    pub list: ListId,
+    /// The line in the list's file, from 1.
+    pub line: u32,
+    /// The prefix.
+    pub prefix: IpNet,
+    /// The origin AS through which the prefix came in, if the list is one of AS numbers.
+    pub origin: Option<u32>,
+}
+
+/// A compiled, immutable rule set.
+pub struct Ruleset {
+    /// Counts up by one with each published rule set, from 1.
+    pub generation: u64,
+    /// When it was compiled, in seconds since 1970.
+    pub compiled: u64,
+    /// The lists, in the order of the configuration.
+    pub lists: Vec<ListInfo>,
+    /// Names of origin AS's, from the origin tables.
+    pub origin_names: std::collections::BTreeMap<u32, String>,
+    /// The date in each origin table's data: name, date as written, seconds since 1970.
+    pub origin_dates: Vec<(String, String, u64)>,
+    table: Table,
+}
+
+impl Ruleset {
+    /// A rule set of these lists and this table; generation 0 until it is published.
+    pub fn new(lists: Vec<ListInfo>, table: Table) -> Self {
+        Ruleset {
+            generation: 0,
+            compiled: crate::ruleset::publish::now(),
+            lists,
+            origin_names: Default::default(),
+            origin_dates: Vec::new(),
+            table,
+        }
+    }
+
+    /// The table, for the packet path.
+    #[inline]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The list with this id.
+    pub fn list(&self, id: ListId) -> Option<&ListInfo> {
+        self.lists.get(usize::from(id.0))
+    }
+
+    /// Every entry that covers `address`, longest prefix first, then in the order of the lists.
+    pub fn matches(&self, address: IpAddr) -> Vec<Match> {
+        self.table.matches(address)
+    }
+}

@@ -1,0 +1,70 @@
+//! One packet thread: receive a batch, decide, count, answer.
+//!
+//! Invariant: every packet of a batch is judged by one rule set, the one in force after the batch was
+//! received, and the batch is answered before the next one is received or the thread ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::counters::Account;
+use crate::decide::decide;
+use crate::failure::Failure;
+use crate::queue::PacketQueue;
+use crate::ruleset::Follower;
+
+/// A packet thread's state.
+pub struct Worker<Q> {
+    queue: Q,
+    rules: Follower,
+    account: Account,
+    began: Instant,
+}
+
+impl<Q: PacketQueue> Worker<Q> {
+    /// A worker over an open queue; `began` is when the process did.
+    pub fn new(queue: Q, rules: Follower, account: Account, began: Instant) -> Self {
+        account.shard().mark_alive(began.elapsed());
+        Worker { queue, rules, account, began }
+    }
+
+    /// Judges packets until told to stop.
+    ///
+    /// # Errors
+    /// The queue can no longer be read or answered; the caller ends the process.
+    pub fn run(mut self, stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+        while !stop.load(Ordering::Relaxed) {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// One batch; returns how many packets it held.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    #[inline]
+    pub fn turn(&mut self) -> Result<usize, Failure> {
+        let count = self.queue.receive()?;
+        let rules = self.rules.current();
+        let received = Instant::now();
+        for index in 0..count {
+            let held = self.queue.held(index);
+            let decision = decide(rules, held);
+            if index == 0 {
+                // One sample a batch: the clock costs as much as half a decision.
+                self.account.shard().times.note(received.elapsed());
+            }
+            let answer = self.account.count(rules, held, &decision);
+            self.queue.judge(index, answer);
+        }
+        if count > 0 {
+            self.queue.answer()?;
+        }
+        self.account.shard().mark_alive(received.duration_since(self.began));
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests;
