@@ -1,0 +1,41 @@
+# kordon. `make` alone lists the targets.
+
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check lint unit build bench bench-path setup-demo setup-test
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup-demo ## a camera, a gateway and two servers on this machine: see kordon work
+	$(CARGO) build --release --bin kordon --example demo
+	@$(CARGO) run --quiet --release --example demo
+
+test: setup-test lint unit ## everything: formatting, clippy, unit, property, golden and kernel tests
+
+check: test ## what CI runs: lint, then what `make test` runs
+
+lint: ## formatting and clippy, warnings denied
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+build: ## the release binary, target/release/kordon
+	$(CARGO) build --release
+
+bench: ## criterion benches: lookup, decide, build
+	$(CARGO) bench
+
+bench-path: setup-demo ## the packet path through the kernel, native against nfq
+	$(CARGO) bench --bench path
+
+# Parts of the targets above.
+unit:
+	$(CARGO) test
+
+setup-demo:
+	@scripts/setup demo
+
+setup-test:
+	@scripts/setup test

@@ -1,0 +1,66 @@
+//! The cases: each a promise, and the function that tries to break it.
+
+mod failures;
+mod marks;
+mod observe;
+mod refusals;
+mod reload;
+mod verdicts;
+
+use crate::Bench;
+use crate::lab::Res;
+
+/// One promise.
+pub(crate) struct Case {
+    /// The promise.
+    pub(crate) name: &'static str,
+    /// Runs in a user namespace, too, when the caller is root.
+    pub(crate) verdict: bool,
+    pub(crate) run: fn(&Bench<'_>) -> Res,
+}
+
+const fn verdict(name: &'static str, run: fn(&Bench<'_>) -> Res) -> Case {
+    Case { name, verdict: true, run }
+}
+
+const fn case(name: &'static str, run: fn(&Bench<'_>) -> Res) -> Case {
+    Case { name, verdict: false, run }
+}
+
+/// All cases, in the order in which they run.
+pub(crate) const CASES: &[Case] = &[
+    verdict("open_gateway_passes_everything", verdicts::open_gateway),
+    verdict("blocked_prefix_is_dropped", verdicts::blocked),
+    verdict("blocked_origin_as_is_dropped", verdicts::by_origin),
+    verdict("exempt_address_inside_a_blocked_prefix_passes", verdicts::exempt),
+    verdict("ipv6_is_judged_like_ipv4", verdicts::ipv6),
+    verdict("tcp_passes_or_never_connects", verdicts::tcp),
+    verdict("several_queues_judge_alike", verdicts::several_queues),
+    verdict("all_but_trusted_interfaces_are_cameras", verdicts::trusted_interfaces),
+    verdict("camera_networks_alone_are_enough", verdicts::networks_only),
+    verdict("monitor_mode_passes_everything_and_counts", verdicts::monitor),
+    verdict("why_agrees_with_the_receiver_1000_times", verdicts::why),
+    verdict("rules_without_a_daemon_pass_nothing", failures::no_daemon),
+    verdict("stopped_daemon_leaves_the_gateway_closed", failures::stopped),
+    verdict("killed_daemon_passes_nothing_until_restarted", failures::killed),
+    verdict("packets_waiting_at_a_kill_do_not_pass", failures::killed_with_packets_waiting),
+    verdict("gate_closes_a_bypassed_queue", failures::bypassed_queue),
+    verdict("open_by_configuration_passes_without_a_daemon", failures::open),
+    verdict("connection_mark_does_not_carry_the_pass", marks::connmark),
+    verdict("foreign_exact_mark_rule_still_matches", marks::exact_match),
+    verdict("foreign_mark_bits_survive", marks::foreign_bits),
+    verdict("another_mark_can_be_configured", marks::another_mark),
+    case("reload_ends_a_running_stream_and_no_other", reload::running_stream),
+    case("reload_ends_a_running_tcp_connection", reload::running_tcp),
+    case("refused_reload_keeps_the_old_rule_set", reload::refused),
+    case("sighup_reloads", reload::sighup),
+    case("watched_folder_reloads_by_itself", reload::watch),
+    case("thousand_reloads_under_traffic_are_all_exact", reload::thousand),
+    case("second_daemon_is_refused_with_the_reason", refusals::second_daemon),
+    case("missing_capability_is_refused_by_name", refusals::missing_capability),
+    case("bad_input_is_refused_and_touches_nothing", refusals::bad_input),
+    case("commands_say_when_no_daemon_runs", refusals::not_running),
+    case("counters_equal_what_the_receivers_saw", observe::accounting),
+    case("promtool_accepts_a_live_scrape", observe::promtool),
+    case("status_and_health_answer", observe::status),
+];

@@ -1,0 +1,68 @@
+//! Other people's netfilter rules on the gateway, and surgery on kordon's.
+
+use super::Res;
+use super::process::tool;
+
+/// Both families' tools, by the names that cannot mean the old ones.
+pub(crate) const IPTABLES: [&str; 2] = ["iptables-nft", "ip6tables-nft"];
+
+/// Removes every rule of every table and family.
+pub(crate) fn flush_everything() -> Res {
+    tool("nft", &["flush", "ruleset"]).map(drop)
+}
+
+/// Runs iptables for IPv4 and IPv6; `arguments` are separated by spaces.
+pub(crate) fn both(arguments: &str) -> Res {
+    IPTABLES.into_iter().try_for_each(|program| {
+        tool(program, &arguments.split_whitespace().collect::<Vec<_>>()).map(drop)
+    })
+}
+
+/// Whether kordon's rules are in its nftables table (and not in iptables' chains).
+fn in_nftables() -> bool {
+    tool("nft", &["list", "table", "inet", "kordon"]).is_ok()
+}
+
+/// Empties hold, so that nothing is queued any more; gate stays.
+pub(crate) fn flush_hold() -> Res {
+    if in_nftables() {
+        return tool("nft", &["flush", "chain", "inet", "kordon", "hold"]).map(drop);
+    }
+    both("-w -t mangle -F FORWARD")
+}
+
+/// Empties gate, so that it drops nothing any more.
+pub(crate) fn flush_gate() -> Res {
+    if in_nftables() {
+        return tool("nft", &["flush", "chain", "inet", "kordon", "gate"]).map(drop);
+    }
+    both("-w -t security -F FORWARD")
+}
+
+/// How many packets the rules with this comment have seen, in both families.
+pub(crate) fn packets(comment: &str) -> Res<u64> {
+    let mut packets = 0;
+    for program in ["iptables-nft-save", "ip6tables-nft-save"] {
+        // `[12:345] -A POSTROUTING -m comment --comment NAME ...`
+        for line in tool(program, &["-c"])?.lines() {
+            if line.split_whitespace().any(|word| word == comment) {
+                let count = line.strip_prefix('[').and_then(|rest| rest.split(':').next());
+                let count = count.and_then(|count| count.parse::<u64>().ok());
+                packets += count.ok_or_else(|| format!("{program}: no counter in {line:?}"))?;
+            }
+        }
+    }
+    Ok(packets)
+}
+
+/// All rules of both families, for comparing before and after.
+pub(crate) fn snapshot() -> Res<String> {
+    let mut text = tool("iptables-nft", &["-w", "-t", "mangle", "-S"])?;
+    text += &tool("iptables-nft", &["-w", "-t", "security", "-S"])?;
+    text += &tool("ip6tables-nft", &["-w", "-t", "mangle", "-S"])?;
+    text += &tool("ip6tables-nft", &["-w", "-t", "security", "-S"])?;
+    if in_nftables() {
+        text += &tool("nft", &["-s", "list", "table", "inet", "kordon"])?;
+    }
+    Ok(text)
+}
