@@ -69,7 +69,8 @@ impl Listing {
     }
 
     fn says(&self, chain: &str, rules: &[Vec<String>]) -> bool {
-        self.chains.contains_key(chain) && self.chain(chain).iter().map(|line| &line.words).eq(rules)
+        self.chains.contains_key(chain)
+            && self.chain(chain).iter().map(|line| &line.words).eq(rules)
     }
 
     /// Rules outside of kordon's chains that lead into them, other than the plain jump: chain and words.
@@ -174,7 +175,8 @@ impl Steps {
 
     fn add(&mut self, what: &[&str], rule: &[String]) {
         let what = what.iter().map(|&word| word.to_owned());
-        self.list.push(self.prefix.iter().cloned().chain(what).chain(rule.iter().cloned()).collect());
+        self.list
+            .push(self.prefix.iter().cloned().chain(what).chain(rule.iter().cloned()).collect());
     }
 
     /// Makes `chain` say `rules`. New rules go in front, the last one first, so that what was matched
@@ -224,7 +226,8 @@ impl Steps {
                     self.add(&["-I", BASE, "1"], &jump);
                 } else if !first || jumps > 1 {
                     // Two jumps at once drop what was accepted (the first clears the mark); none leaks.
-                    let bridge = words(&["-m", "comment", "--comment", MOVING, "-j", half.criteria_chain()]);
+                    let bridge =
+                        words(&["-m", "comment", "--comment", MOVING, "-j", half.criteria_chain()]);
                     self.add(&["-I", BASE, "1"], &bridge);
                     for _ in 0..jumps {
                         self.add(&["-D", BASE], &jump);
@@ -334,6 +337,16 @@ fn carry_out(steps: &Steps) -> Result<(), Failure> {
 
 fn place(half: Half, family: Family) -> String {
     format!("{} for {} (iptables, table {})", half.label(), family.label(), half.table())
+}
+
+/// Whether the kernel lets us look at all (it does not where others put rules of nftables' own into a
+/// table of iptables').
+pub(super) fn look() -> Result<(), Failure> {
+    for family in Family::ALL {
+        Listing::ask(Half::Hold, family)?;
+        Listing::ask(Half::Gate, family)?;
+    }
+    Ok(())
 }
 
 /// What stands in the kernel, compared with the plan.

@@ -161,11 +161,8 @@ fn matching(value: &Value) -> Option<String> {
         return Some(format!("{protocol} saddr {address}/{length}"));
     }
     if value["op"] == "!=" {
-        let mark = if left["meta"]["key"] == "mark" {
-            "meta mark".to_owned()
-        } else {
-            masked_mark(left)?
-        };
+        let mark =
+            if left["meta"]["key"] == "mark" { "meta mark".to_owned() } else { masked_mark(left)? };
         return Some(format!("{mark} != {:#010x}", right.as_u64()?));
     }
     None
@@ -194,7 +191,8 @@ fn queue(value: &Value) -> Option<String> {
         None => String::new(),
         Some(Value::String(flag)) => format!(" flags {flag}"),
         Some(several) => {
-            let several: Option<Vec<&str>> = several.as_array()?.iter().map(Value::as_str).collect();
+            let several: Option<Vec<&str>> =
+                several.as_array()?.iter().map(Value::as_str).collect();
             format!(" flags {}", several?.join(","))
         }
     };
@@ -204,13 +202,14 @@ fn queue(value: &Value) -> Option<String> {
 /// Puts the plan into force in one transaction; returns what was changed.
 pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
     let listing = Listing::ask()?;
-    let before = listing.as_ref().map_or_else(|| Observed::nothing(plan.open), |l| l.observed(plan));
+    let before =
+        listing.as_ref().map_or_else(|| Observed::nothing(plan.open), |l| l.observed(plan));
     if before.in_force() {
         return Ok(Vec::new());
     }
     let misplaced = listing.as_ref().is_some_and(|listing| !listing.misplaced.is_empty());
     let script = nft_script(plan);
-    // A base chain cannot be moved. Waiting packets die with it; this is not one that kordon made.
+    // A base chain cannot be moved. Waiting packets die with it, but kordon never made it so.
     let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
     run(&words(&["nft", "-f", "-"]), &script)?;
     let mut changes = Vec::new();
@@ -222,7 +221,10 @@ pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
             (Half::Gate | Half::Hold, _, Presence::Absent) => "installed",
             (Half::Gate | Half::Hold, _, Presence::Different(_)) => "corrected",
         };
-        changes.push(format!("{verb} {} for both families (nftables, table inet kordon)", half.label()));
+        changes.push(format!(
+            "{verb} {} for both families (nftables, table inet kordon)",
+            half.label()
+        ));
     }
     Ok(changes)
 }
@@ -238,9 +240,15 @@ pub(super) fn remove() -> Result<Vec<String>, Failure> {
     Ok(vec!["removed hold and gate for both families (nftables, table inet kordon)".to_owned()])
 }
 
+/// Whether the kernel lets us look at all.
+pub(super) fn look() -> Result<(), Failure> {
+    Listing::ask().map(drop)
+}
+
 /// What stands in the kernel, compared with the plan.
 pub(super) fn observe(plan: &Plan) -> Result<Observed, Failure> {
-    Ok(Listing::ask()?.map_or_else(|| Observed::nothing(plan.open), |listing| listing.observed(plan)))
+    Ok(Listing::ask()?
+        .map_or_else(|| Observed::nothing(plan.open), |listing| listing.observed(plan)))
 }
 
 /// Asks whether the kernel has the `queue` statement, without changing anything.

@@ -124,10 +124,11 @@ mod tests {
     #[test]
     fn names_and_networks_appear_once() {
         assert_eq!(distinct(&["a".into(), "b".into(), "a".into()]), ["a", "b"]);
-        let nets: Vec<IpNet> = ["2001:db8::/33", "192.0.2.0/24", "192.0.2.128/25", "2001:db8:8000::/33"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
+        let nets: Vec<IpNet> =
+            ["2001:db8::/33", "192.0.2.0/24", "192.0.2.128/25", "2001:db8:8000::/33"]
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect();
         let merged: Vec<String> = merged(&nets).iter().map(IpNet::to_string).collect();
         assert_eq!(merged, ["192.0.2.0/24", "2001:db8::/32"]);
     }

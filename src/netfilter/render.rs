@@ -72,7 +72,8 @@ impl Half {
     }
 
     /// The priority of nftables' base chain in the forward hook: after DNAT and before SNAT; the gate
-    /// after every filter (`enum nf_ip_hook_priorities`, NF_IP_PRI_MANGLE and NF_IP_PRI_SECURITY).
+    /// after every filter (`enum nf_ip_hook_priorities`, NF_IP_PRI_MANGLE and NF_IP_PRI_SECURITY). The
+    /// `security` table of iptables-nft hangs later, at 150.
     pub(super) const fn nft_priority(self) -> i64 {
         match self {
             Half::Hold => -150,
@@ -126,7 +127,10 @@ pub(super) fn nft_chains(plan: &Plan, half: Half) -> Chains<String> {
             };
             let drop = |family: Family| {
                 let counter = nft_counter(family);
-                format!("{unmarked} meta nfproto {} counter name \"{counter}\" drop", family.label())
+                format!(
+                    "{unmarked} meta nfproto {} counter name \"{counter}\" drop",
+                    family.label()
+                )
             };
             Family::ALL.into_iter().map(drop).chain([clear]).collect()
         }
@@ -214,8 +218,11 @@ pub(super) fn iptables_chains(plan: &Plan, half: Half, family: Family) -> Chains
     let body = match half {
         Half::Hold => vec![clear, iptables_queue(plan)],
         Half::Gate => {
-            let mark =
-                if mask == u32::MAX { format!("{value:#x}") } else { format!("{value:#x}/{mask:#x}") };
+            let mark = if mask == u32::MAX {
+                format!("{value:#x}")
+            } else {
+                format!("{value:#x}/{mask:#x}")
+            };
             vec![words(&["-m", "mark", "!", "--mark", &mark, "-j", "DROP"]), clear]
         }
     };
@@ -238,3 +245,6 @@ fn iptables_queue(plan: &Plan) -> Vec<String> {
 pub(super) fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|&word| word.to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,10 @@ pub(super) fn attempt(argv: &[String], input: &str) -> Result<Output, Failure> {
     let broken = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => Failure::new(
             ExitStatus::Unavailable,
-            format!("{program}: program not found; install the Debian package `{}`", package(program)),
+            format!(
+                "{program}: program not found; install the Debian package `{}`",
+                package(program)
+            ),
         ),
         _ => Failure::new(ExitStatus::Failed, format!("{program}: {error}")),
     };
@@ -147,11 +150,15 @@ mod tests {
         let nft = argv("nft -f -");
         let status = |text: &str| complaint(&nft, text).status;
         assert_eq!(
-            status("iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n"),
+            status(
+                "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n"
+            ),
             ExitStatus::NoPermission
         );
         assert_eq!(
-            status("Operation not permitted (you must be root)\nnetlink: Error: cache initialization failed: Operation not permitted\n"),
+            status(
+                "Operation not permitted (you must be root)\nnetlink: Error: cache initialization failed: Operation not permitted\n"
+            ),
             ExitStatus::NoPermission
         );
         assert_eq!(
