@@ -339,6 +339,16 @@ fn place(half: Half, family: Family) -> String {
     format!("{} for {} (iptables, table {})", half.label(), family.label(), half.table())
 }
 
+/// Whether the kernel lets us look at all (it does not where others put rules of nftables' own into a
+/// table of iptables').
+pub(super) fn look() -> Result<(), Failure> {
+    for family in Family::ALL {
+        Listing::ask(Half::Hold, family)?;
+        Listing::ask(Half::Gate, family)?;
+    }
+    Ok(())
+}
+
 /// What stands in the kernel, compared with the plan.
 pub(super) fn observe(plan: &Plan) -> Result<Observed, Failure> {
     let mut observed = Observed::nothing(plan.open);

@@ -122,20 +122,23 @@ impl fmt::Display for Applied {
 /// 69 if a program or a kernel facility is missing, 77 without CAP_NET_ADMIN, otherwise 1, with the command
 /// that failed. Steps already done stay done.
 pub fn apply(plan: &Plan, tool: Tool) -> Result<Applied, Failure> {
-    let mut applied = Applied::default();
-    applied.changes = match tool {
+    let changes = match tool {
         Tool::Nftables => nftables::apply(plan)?,
         Tool::Iptables => iptables::apply(plan)?,
     };
-    match remove(tool.other()) {
-        Ok(mut removed) => applied.changes.append(&mut removed.changes),
-        Err(failure) => match failure.status {
-            // Without the program nothing was installed by it.
-            ExitStatus::Unavailable => {}
-            _ => applied
-                .notes
-                .push(format!("could not look for rules left by {}: {failure}", tool.other())),
-        },
+    let mut applied = Applied { changes, notes: Vec::new() };
+    let other = tool.other();
+    let looked = match other {
+        Tool::Nftables => nftables::look(),
+        Tool::Iptables => iptables::look(),
+    };
+    match looked {
+        Ok(()) => applied.changes.append(&mut remove(other)?.changes),
+        // Where the tool is missing, nothing was installed by it.
+        Err(failure) if failure.status == ExitStatus::Unavailable => {}
+        Err(failure) => {
+            applied.notes.push(format!("could not look for rules left by {other}: {failure}"));
+        }
     }
     Ok(applied)
 }
@@ -174,20 +177,22 @@ pub fn remove(tool: Tool) -> Result<Removed, Failure> {
 /// removed all the same.
 pub fn remove_all() -> Result<Removed, Failure> {
     let mut removed = Removed::default();
-    let mut failed: Option<Failure> = None;
+    let mut failures: Vec<Failure> = Vec::new();
     for tool in Tool::ALL {
         match remove(tool) {
             Ok(mut part) => removed.changes.append(&mut part.changes),
-            Err(failure) => match (failure.status, failed) {
-                (ExitStatus::Unavailable, None) if removed.notes.is_empty() => {
-                    removed.notes.push(format!("not looked at {tool}: {failure}"));
-                    failed = None;
-                }
-                (_, earlier) => failed = Some(earlier.unwrap_or(failure)),
-            },
+            Err(failure) => failures.push(failure),
         }
     }
-    failed.map_or(Ok(removed), Err)
+    let missing =
+        failures.iter().filter(|failure| failure.status == ExitStatus::Unavailable).count();
+    if missing == Tool::ALL.len() || missing < failures.len() {
+        // What is wrong besides a missing tool comes first.
+        failures.sort_by_key(|failure| failure.status == ExitStatus::Unavailable);
+        return failures.into_iter().next().map_or(Ok(removed), Err);
+    }
+    removed.notes = failures.iter().map(|failure| format!("not looked at: {failure}")).collect();
+    Ok(removed)
 }
 
 /// How far one half of the rules is what the plan says.
@@ -220,7 +225,8 @@ pub struct Observed {
     pub hold: [Presence; 2],
     /// The gate, per family.
     pub gate: [Presence; 2],
-    /// Packets that the gate dropped, per family, since it was installed; `None` without a gate.
+    /// Packets that the gate dropped, per family, since its rules (iptables) or its table (nftables) were
+    /// made; `None` where there is no counter.
     pub gate_dropped: [Option<u64>; 2],
 }
 

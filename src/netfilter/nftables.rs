@@ -209,7 +209,7 @@ pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
     }
     let misplaced = listing.as_ref().is_some_and(|listing| !listing.misplaced.is_empty());
     let script = nft_script(plan);
-    // A base chain cannot be moved. Waiting packets die with it; this is not one that kordon made.
+    // A base chain cannot be moved. Waiting packets die with it, but kordon never made it so.
     let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
     run(&words(&["nft", "-f", "-"]), &script)?;
     let mut changes = Vec::new();
@@ -238,6 +238,11 @@ pub(super) fn remove() -> Result<Vec<String>, Failure> {
     }
     run(&words(&["nft", "delete", "table", "inet", "kordon"]), "")?;
     Ok(vec!["removed hold and gate for both families (nftables, table inet kordon)".to_owned()])
+}
+
+/// Whether the kernel lets us look at all.
+pub(super) fn look() -> Result<(), Failure> {
+    Listing::ask().map(drop)
 }
 
 /// What stands in the kernel, compared with the plan.

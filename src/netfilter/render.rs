@@ -72,7 +72,8 @@ impl Half {
     }
 
     /// The priority of nftables' base chain in the forward hook: after DNAT and before SNAT; the gate
-    /// after every filter (`enum nf_ip_hook_priorities`, NF_IP_PRI_MANGLE and NF_IP_PRI_SECURITY).
+    /// after every filter (`enum nf_ip_hook_priorities`, NF_IP_PRI_MANGLE and NF_IP_PRI_SECURITY). The
+    /// `security` table of iptables-nft hangs later, at 150.
     pub(super) const fn nft_priority(self) -> i64 {
         match self {
             Half::Hold => -150,
@@ -244,3 +245,6 @@ fn iptables_queue(plan: &Plan) -> Vec<String> {
 pub(super) fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|&word| word.to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,195 @@
+use super::*;
+use crate::netfilter::samples;
 
+/// The kernel's side of one table, as far as kordon's commands go.
+#[derive(Clone, Default)]
+struct Model(Listing);
+
+impl Model {
+    fn run(&mut self, argv: &[String]) {
+        let chains = &mut self.0.chains;
+        let line = |words: &[String]| Line { words: words.to_vec(), packets: 0 };
+        let (verb, chain, rest) = (argv[4].as_str(), &argv[5], &argv[6..]);
+        if verb == "-N" {
+            assert!(chains.insert(chain.clone(), Vec::new()).is_none(), "{chain} exists");
+            return;
+        }
+        if verb == "-X" {
+            assert!(chains.remove(chain).unwrap().is_empty(), "{chain} is not empty");
+            let used = chains.values().flatten().any(|line| leads_into(&line.words, &[chain]));
+            assert!(!used, "{chain} is in use");
+            return;
+        }
+        let rules = chains.get_mut(chain).unwrap();
+        match verb {
+            "-A" => rules.push(line(rest)),
+            "-I" => rules.insert(rest[0].parse::<usize>().unwrap() - 1, line(&rest[1..])),
+            "-F" => rules.clear(),
+            "-D" => {
+                let number = match rest {
+                    [number] => number.parse::<usize>().unwrap() - 1,
+                    words => rules.iter().position(|line| line.words == words).unwrap(),
+                };
+                rules.remove(number);
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    fn with_base(text: &str) -> Self {
+        Model(Listing::parse(&format!("-P FORWARD ACCEPT -c 0 0\n{text}")))
+    }
+
+    fn install(&mut self, plan: &Plan, half: Half) -> usize {
+        let mut steps = Steps::new(half, Family::V4);
+        steps.install(&self.0, half, &iptables_chains(plan, half, Family::V4));
+        steps.list.iter().for_each(|argv| self.run(argv));
+        steps.list.len()
+    }
+
+    fn presence(&self, plan: &Plan, half: Half) -> Presence {
+        self.0.presence(half, &iptables_chains(plan, half, Family::V4))
+    }
+}
+
+const LISTED: &str = r#"-P FORWARD ACCEPT -c 9 900
+-N kordon-check
+-N kordon-gate
+-A FORWARD -c 4 400 -j kordon-gate
+-A FORWARD -p tcp -m comment --comment "a \"q\" b" -c 0 0 -j RETURN
+-A kordon-check -m mark ! --mark 0x10000000/0x30000000 -c 7 588 -j DROP
+-A kordon-check -c 0 0 -j MARK --set-xmark 0x0/0x30000000
+-A kordon-gate -i cam0 -c 7 588 -g kordon-check
+-A kordon-gate -i vlan.10 -c 0 0 -g kordon-check
+"#;
+
+#[test]
+fn what_iptables_lists_is_what_was_planned() {
+    let model = Model(Listing::parse(LISTED));
+    assert_eq!(model.presence(&samples::interfaces(), Half::Gate), Presence::AsPlanned);
+    assert_eq!(model.0.chain("kordon-check")[0].packets, 7);
+    assert_eq!(model.0.chain(BASE)[1].words[5], r#"a "q" b"#);
+    assert!(matches!(model.presence(&samples::networks(), Half::Gate), Presence::Different(_)));
+}
+
+#[test]
+fn every_line_that_is_missing_is_noticed() {
+    for number in 1..LISTED.lines().count() {
+        let mut lines: Vec<&str> = LISTED.lines().collect();
+        let gone = lines.remove(number);
+        if gone.starts_with("-A FORWARD -p") || gone.starts_with("-N") {
+            continue;
+        }
+        let model = Model(Listing::parse(&lines.join("\n")));
+        assert_ne!(
+            model.presence(&samples::interfaces(), Half::Gate),
+            Presence::AsPlanned,
+            "{gone}"
+        );
+    }
+}
+
+#[test]
+fn from_any_state_the_plan_is_reached_and_then_nothing_changes() {
+    let plans = [samples::interfaces(), samples::networks(), samples::trusted()];
+    let states = [
+        "",
+        "-A FORWARD -p tcp -j RETURN\n",
+        "-N kordon-hold\n-N kordon-queue\n-N kordon-gate\n-N kordon-check\n",
+        "-N kordon-hold\n-A FORWARD -j kordon-hold\n-A FORWARD -p tcp -j RETURN\n",
+        "-N kordon-gate\n-A FORWARD -p tcp -j RETURN\n-A FORWARD -j kordon-gate\n-A FORWARD -j kordon-gate\n",
+        "-N kordon-gate\n-A FORWARD -j kordon-gate\n-A FORWARD -j kordon-gate\n",
+        "-N kordon-hold\n-A FORWARD -j kordon-hold\n-A FORWARD -j kordon-hold\n",
+        "-N kordon-queue\n-A kordon-queue -j DROP\n-P PREROUTING ACCEPT\n-A PREROUTING -i x -j kordon-queue\n",
+    ];
+    for state in states {
+        for before in &plans {
+            for after in &plans {
+                for half in [Half::Hold, Half::Gate] {
+                    let mut model = Model::with_base(state);
+                    let foreign = foreign_rules(&model);
+                    for plan in [before, after] {
+                        model.install(plan, half);
+                        assert_eq!(model.presence(plan, half), Presence::AsPlanned, "{state}");
+                        assert_eq!(model.install(plan, half), 0, "{state}");
+                    }
+                    let mut steps = Steps::new(half, Family::V4);
+                    steps.remove(&model.0, half);
+                    steps.list.iter().for_each(|argv| model.run(argv));
+                    assert_eq!(model.presence(after, half), Presence::Absent, "{state}");
+                    assert_eq!(foreign_rules(&model), foreign, "{state}");
+                }
+            }
+        }
+    }
+}
+
+fn foreign_rules(model: &Model) -> Vec<Vec<String>> {
+    let own = ["kordon-hold", "kordon-queue", "kordon-gate", "kordon-check"];
+    let outside = model.0.chains.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+    let lines = outside.flat_map(|(_, lines)| lines.iter().map(|line| line.words.clone()));
+    lines.filter(|words| !leads_into(words, &own)).collect()
+}
+
+/// Whether a packet that enters by `interface` reaches the body of a half.
+fn reaches_body(model: &Model, half: Half, interface: &str) -> bool {
+    for jump in
+        model.0.chain(BASE).iter().filter(|l| leads_into(&l.words, &[half.criteria_chain()]))
+    {
+        assert!(!jump.words.is_empty());
+        for rule in model.0.chain(half.criteria_chain()) {
+            let words: Vec<&str> = rule.words.iter().map(String::as_str).collect();
+            match words.as_slice() {
+                ["-i", name, "-g", _] if *name == interface => return true,
+                ["-i", name, "-j", "RETURN"] if *name == interface => break,
+                ["-g", _] => return true,
+                _ => {}
+            }
+        }
+    }
+    false
+}
+
+#[test]
+fn no_step_between_two_plans_lets_a_camera_of_both_slip() {
+    let mut trusted = samples::trusted();
+    trusted.trusted_interfaces = vec!["lan0".into()];
+    let mut trusted_more = trusted.clone();
+    trusted_more.trusted_interfaces = vec!["lan1".into(), "lan0".into()];
+    let mut fewer = samples::interfaces();
+    fewer.interfaces = vec!["cam0".into()];
+    let plans = [samples::interfaces(), fewer, trusted, trusted_more];
+    for half in [Half::Hold, Half::Gate] {
+        for (before, after) in plans.iter().flat_map(|b| plans.iter().map(move |a| (b, a))) {
+            for state in ["", "-A FORWARD -p tcp -j RETURN\n"] {
+                let mut model = Model::with_base(state);
+                model.install(before, half);
+                // Someone pushes in at the edge where kordon's jump belongs.
+                let foreign = Line { words: words(&["-p", "udp"]), packets: 0 };
+                let base = model.0.chains.get_mut(BASE).unwrap();
+                match half {
+                    Half::Hold => base.push(foreign),
+                    Half::Gate => base.insert(0, foreign),
+                }
+                let mut steps = Steps::new(half, Family::V4);
+                steps.install(&model.0, half, &iptables_chains(after, half, Family::V4));
+                for argv in &steps.list {
+                    model.run(argv);
+                    assert!(reaches_body(&model, half, "cam0"), "{}", argv.join(" "));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gate_stands_in_both_families_before_anything_is_held() {
+    let commands = first_install(&samples::networks());
+    let lines: Vec<String> = commands.iter().map(|argv| argv.join(" ")).collect();
+    let first_hold = lines.iter().position(|line| line.contains("mangle")).unwrap();
+    for program in ["iptables-nft", "ip6tables-nft"] {
+        let jump = format!("{program} -w -t security -I FORWARD 1 -j kordon-gate");
+        assert!(lines.iter().position(|line| *line == jump).unwrap() < first_hold);
+    }
+    assert!(lines.iter().all(|line| line.contains(" -w ")));
+}

@@ -1,1 +1,74 @@
+use super::*;
+use crate::netfilter::samples;
 
+/// The answer of nft 1.0.6 on Linux 6.18 to a closed plan. That kernel has no `queue` statement: its line is
+/// written by hand, after `queue_stmt_json` (nftables, src/json.c).
+const LISTED: &str = include_str!("listed.json");
+
+fn listed() -> (Plan, Listing) {
+    let mut plan = samples::networks();
+    plan.interfaces = vec!["cam0".into(), "veth+".into()];
+    (plan, Listing::parse(LISTED).unwrap())
+}
+
+#[test]
+fn what_the_kernel_lists_is_what_was_planned() {
+    let (plan, listing) = listed();
+    let observed = listing.observed(&plan);
+    assert!(observed.in_force(), "{observed}");
+    assert_eq!(observed.gate_dropped, [Some(7), Some(3)]);
+}
+
+#[test]
+fn every_rule_that_is_missing_is_noticed() {
+    let (plan, listing) = listed();
+    for chain in ["hold", "queue_camera", "gate", "check_camera"] {
+        for index in 0..listing.chains[chain].len() {
+            let mut listing = Listing::parse(LISTED).unwrap();
+            listing.chains.get_mut(chain).unwrap().remove(index);
+            assert!(!listing.observed(&plan).in_force(), "rule {index} of {chain}");
+        }
+    }
+}
+
+#[test]
+fn a_queue_with_or_without_bypass_is_told_apart() {
+    let (mut plan, listing) = listed();
+    plan.open = true;
+    let observed = listing.observed(&plan);
+    assert!(!observed.in_force());
+    assert!(
+        matches!(&observed.hold[0], Presence::Different(what) if what.contains("queue_camera"))
+    );
+    let text = |json: &str| statement(&serde_json::from_str(json).unwrap());
+    assert_eq!(text(r#"{"queue": {"num": 40, "flags": "bypass"}}"#), "queue flags bypass to 40");
+    assert_eq!(
+        text(r#"{"queue": {"num": {"range": [40, 43]}, "flags": ["bypass"]}}"#),
+        "queue flags bypass to 40-43"
+    );
+}
+
+#[test]
+fn a_dormant_table_or_a_chain_elsewhere_is_not_in_force() {
+    let (plan, _) = listed();
+    let dormant = LISTED.replacen(
+        r#""name": "kordon", "handle""#,
+        r#""name": "kordon", "flags": "x", "handle""#,
+        1,
+    );
+    assert!(!Listing::parse(&dormant).unwrap().observed(&plan).in_force());
+    let elsewhere = Listing::parse(&LISTED.replace(r#""prio": 50"#, r#""prio": 0"#)).unwrap();
+    assert_eq!(elsewhere.misplaced, ["gate"]);
+    assert!(!elsewhere.observed(&plan).in_force());
+    let refusing = LISTED.replace(r#""policy": "accept""#, r#""policy": "drop""#);
+    assert!(!Listing::parse(&refusing).unwrap().observed(&plan).in_force());
+}
+
+#[test]
+fn an_answer_that_is_not_json_is_an_error_and_foreign_rules_are_differences() {
+    assert!(Listing::parse("table inet kordon {").is_err());
+    assert!(Listing::parse("{}").is_err());
+    let foreign: Value = serde_json::from_str(r#"{"accept": null}"#).unwrap();
+    assert_eq!(statement(&foreign), r#"{"accept":null}"#);
+    assert_eq!(statement(&Value::Null), "null");
+}

@@ -1,0 +1,173 @@
+use super::*;
+use crate::netfilter::{Plan, Tool, samples, show};
+use crate::verdict::Mark;
+
+fn nft(plan: &Plan, half: Half) -> (Vec<String>, Vec<String>) {
+    let chains = nft_chains(plan, half);
+    (chains.criteria, chains.body)
+}
+
+fn iptables(plan: &Plan, half: Half, family: Family) -> (Vec<String>, Vec<String>) {
+    let chains = iptables_chains(plan, half, family);
+    let lines = |rules: Vec<Vec<String>>| rules.iter().map(|rule| rule.join(" ")).collect();
+    (lines(chains.criteria), lines(chains.body))
+}
+
+fn lines<const N: usize>(lines: [&str; N]) -> Vec<String> {
+    words(&lines)
+}
+
+#[test]
+fn nftables_transaction_closed() {
+    let text = show(&samples::interfaces(), Tool::Nftables);
+    let expected = r#"table inet kordon {
+	counter gate_ipv4 { }
+	counter gate_ipv6 { }
+	chain check_camera { }
+	chain gate {
+		type filter hook forward priority 50; policy accept;
+	}
+	chain queue_camera { }
+	chain hold {
+		type filter hook forward priority -150; policy accept;
+	}
+}
+flush chain inet kordon gate
+flush chain inet kordon check_camera
+flush chain inet kordon hold
+flush chain inet kordon queue_camera
+table inet kordon {
+	chain check_camera {
+		meta mark & 0x30000000 != 0x10000000 meta nfproto ipv4 counter name "gate_ipv4" drop
+		meta mark & 0x30000000 != 0x10000000 meta nfproto ipv6 counter name "gate_ipv6" drop
+		meta mark set meta mark & 0xcfffffff
+	}
+	chain gate {
+		iifname "cam0" goto check_camera
+		iifname "vlan.10" goto check_camera
+	}
+	chain queue_camera {
+		meta mark set meta mark & 0xcfffffff
+		queue to 40
+	}
+	chain hold {
+		iifname "cam0" goto queue_camera
+		iifname "vlan.10" goto queue_camera
+	}
+}
+"#;
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn nftables_transaction_open_keeps_the_gates_base_chain_and_empties_it() {
+    let mut plan = samples::networks();
+    plan.open = true;
+    let text = show(&plan, Tool::Nftables);
+    assert!(text.contains("flush chain inet kordon gate\n"));
+    assert!(
+        text.contains("\tchain gate {\n\t\ttype filter hook forward priority 50; policy accept;\n")
+    );
+    assert!(!text.contains("delete") && !text.contains("check_camera {\n"));
+    assert!(text.ends_with(
+        "\tchain queue_camera {
+		meta mark set meta mark & 0xcfffffff
+		queue flags bypass to 40-43
+	}
+	chain hold {
+		ip saddr 192.0.2.0/24 goto queue_camera
+		ip saddr 198.51.100.7/32 goto queue_camera
+		ip6 saddr 2001:db8:c::/48 goto queue_camera
+	}
+}
+"
+    ));
+}
+
+#[test]
+fn nftables_trusted_interfaces_invert_and_the_wildcard_is_translated() {
+    let (criteria, _) = nft(&samples::trusted(), Half::Gate);
+    let expected =
+        lines([r#"iifname "lan0" return"#, r#"iifname "wan*" return"#, "goto check_camera"]);
+    assert_eq!(criteria, expected);
+}
+
+#[test]
+fn iptables_first_install_closed() {
+    let text = show(&samples::interfaces(), Tool::Iptables);
+    let gate = "PROGRAM -w -t security -N kordon-check
+PROGRAM -w -t security -A kordon-check -m mark ! --mark 0x10000000/0x30000000 -j DROP
+PROGRAM -w -t security -A kordon-check -j MARK --set-xmark 0x0/0x30000000
+PROGRAM -w -t security -N kordon-gate
+PROGRAM -w -t security -A kordon-gate -i cam0 -g kordon-check
+PROGRAM -w -t security -A kordon-gate -i vlan.10 -g kordon-check
+PROGRAM -w -t security -I FORWARD 1 -j kordon-gate
+";
+    let hold = "PROGRAM -w -t mangle -N kordon-queue
+PROGRAM -w -t mangle -A kordon-queue -j MARK --set-xmark 0x0/0x30000000
+PROGRAM -w -t mangle -A kordon-queue -j NFQUEUE --queue-num 40
+PROGRAM -w -t mangle -N kordon-hold
+PROGRAM -w -t mangle -A kordon-hold -i cam0 -g kordon-queue
+PROGRAM -w -t mangle -A kordon-hold -i vlan.10 -g kordon-queue
+PROGRAM -w -t mangle -A FORWARD -j kordon-hold
+";
+    let both = |text: &str| {
+        ["iptables-nft", "ip6tables-nft"].map(|program| text.replace("PROGRAM", program)).concat()
+    };
+    assert_eq!(text, both(gate) + &both(hold));
+}
+
+#[test]
+fn iptables_open_has_bypass_and_no_gate() {
+    let mut plan = samples::interfaces();
+    plan.open = true;
+    let text = show(&plan, Tool::Iptables);
+    assert!(!text.contains("security"));
+    assert_eq!(text.matches("-j NFQUEUE --queue-num 40 --queue-bypass\n").count(), 2);
+}
+
+#[test]
+fn iptables_networks_go_to_their_own_family_and_several_queues_are_balanced() {
+    let plan = samples::networks();
+    let (criteria, body) = iptables(&plan, Half::Hold, Family::V4);
+    let expected = lines(["-s 192.0.2.0/24 -g kordon-queue", "-s 198.51.100.7/32 -g kordon-queue"]);
+    assert_eq!(criteria, expected);
+    assert_eq!(body[1], "-j NFQUEUE --queue-balance 40:43");
+    let (criteria, body) = iptables(&plan, Half::Gate, Family::V6);
+    assert_eq!(criteria, lines(["-s 2001:db8:c::/48 -g kordon-check"]));
+    assert_eq!(body[0], "-m mark ! --mark 0x10000000/0x30000000 -j DROP");
+}
+
+#[test]
+fn iptables_trusted_interfaces_invert() {
+    let (criteria, _) = iptables(&samples::trusted(), Half::Hold, Family::V6);
+    let expected = lines(["-i lan0 -j RETURN", "-i wan+ -j RETURN", "-g kordon-queue"]);
+    assert_eq!(criteria, expected);
+}
+
+#[test]
+fn both_halves_see_the_same_traffic() {
+    for plan in [samples::interfaces(), samples::networks(), samples::trusted()] {
+        let (hold, gate) = (nft(&plan, Half::Hold).0, nft(&plan, Half::Gate).0);
+        let renamed: Vec<String> =
+            hold.iter().map(|rule| rule.replace("queue_camera", "check_camera")).collect();
+        assert_eq!(renamed, gate);
+        for family in Family::ALL {
+            let hold = iptables(&plan, Half::Hold, family).0;
+            let renamed: Vec<String> =
+                hold.iter().map(|rule| rule.replace("kordon-queue", "kordon-check")).collect();
+            assert_eq!(renamed, iptables(&plan, Half::Gate, family).0);
+        }
+    }
+}
+
+#[test]
+fn a_mark_that_takes_all_bits_is_written_as_the_tools_list_it() {
+    let mut plan = samples::interfaces();
+    plan.mark = Mark { value: 5, mask: u32::MAX };
+    let (_, body) = iptables(&plan, Half::Gate, Family::V4);
+    assert_eq!(body, lines(["-m mark ! --mark 0x5 -j DROP", "-j MARK --set-xmark 0x0/0xffffffff"]));
+    let (_, body) = nft(&plan, Half::Gate);
+    assert!(body[0].starts_with("meta mark != 0x00000005 meta nfproto ipv4 "));
+    assert_eq!(body[2], "meta mark set 0x00000000");
+}
