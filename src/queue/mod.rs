@@ -2,6 +2,9 @@
 //!
 //! A backend receives a batch of held packets and answers each of them exactly once. What was not judged
 //! when the batch is answered is dropped. The only room that knows netlink.
+//!
+//! [`NativeQueue`] is the default; [`NfqQueue`] keeps the same promises on the `nfq` crate. A worker is
+//! generic over [`PacketQueue`]; counters and gauge are taken from the backend before the worker owns it.
 
 mod batch;
 mod codec;
@@ -26,7 +29,7 @@ pub const BATCH: usize = 64;
 pub struct QueueSettings {
     /// The NFQUEUE number.
     pub number: u16,
-    /// Bytes of each packet that the kernel copies to us.
+    /// Bytes of each packet that the kernel copies to us, from the IP header on.
     pub copy_range: u16,
     /// The most packets that the kernel holds in this queue.
     pub max_length: u32,
@@ -41,18 +44,31 @@ pub struct QueueSettings {
 /// One queue of held packets.
 ///
 /// A packet thread calls [`receive`](Self::receive), judges each index below the returned count, and calls
-/// [`answer`](Self::answer); then the batch is gone.
+/// [`answer`](Self::answer); then the batch is gone. A thread that stops does so after `answer`: then nothing
+/// that it read is left without a verdict.
 pub trait PacketQueue: Send {
     /// Waits for held packets, at most about 250 ms, and returns how many the batch now holds (0 after the
-    /// wait). A failure is fatal to the thread: it cannot go on answering.
+    /// wait, or when only error replies came). Answers the last batch first if that was not done.
+    ///
+    /// # Errors
+    ///
+    /// Fatal to the thread, it cannot go on answering: `NoPermission` when the kernel refused verdicts,
+    /// `Failed` when the queue is gone or the socket broke.
     fn receive(&mut self) -> Result<usize, Failure>;
 
-    /// The held packet at `index`, below what `receive` returned. Beyond it: an empty packet.
+    /// The held packet at `index`, below what `receive` returned. Beyond it, and where the kernel's message
+    /// was cut short: a packet without bytes.
     fn held(&self, index: usize) -> Held<'_>;
 
-    /// Notes the verdict of the packet at `index`. A packet never judged is dropped.
+    /// Notes the verdict of the packet at `index`; the last one counts. A packet never judged is dropped, and so
+    /// is one whose message was cut short, whatever is judged.
     fn judge(&mut self, index: usize, verdict: Verdict);
 
-    /// Answers every packet of the batch once, in order.
+    /// Answers every packet of the batch once, in order. `Accept` sets the masked mark, `Drop` sets none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`receive`](Self::receive): some packets are still held, and only the end of the process,
+    /// which closes the socket, frees (drops) them.
     fn answer(&mut self) -> Result<(), Failure>;
 }
