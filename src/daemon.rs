@@ -46,6 +46,8 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(ExitStatus::Failed, format!("runtime: {error}")))?;
+    // Caught from here on: a signal in the middle of the start must not end it half done.
+    let signals = runtime.block_on(async { Signals::new() })?;
     let stop = Arc::new(AtomicBool::new(false));
     let (failed, failures) = mpsc::unbounded_channel();
     let (event_sender, event_receiver) = events();
@@ -96,7 +98,6 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let tool = rules::apply(&config, &observed)?;
 
     let outcome = runtime.block_on(async {
-        let signals = Signals::new()?;
         let (reloader, reloading) = reloader(Reloading {
             path: path.to_path_buf(),
             running: config.clone(),
@@ -164,7 +165,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 fn announce(config: &Config, observed: &Observed) {
     let rules = observed.rules.current();
     let [v4, v6] = rules.table().prefixes();
-    let last = config.queue.first + config.queue.count - 1;
+    let last = config.queue.first + (config.queue.count - 1);
     tracing::info!(
         mode = config.mode.label(),
         queues = format!("{}-{last}", config.queue.first),
