@@ -1,0 +1,276 @@
+//! The documents say what the code does: metrics, keys, commands and tests are all there, and nothing else.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kordon::telemetry::families::{self, Kind};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// README and everything in docs: path and text.
+fn documents() -> Vec<(String, String)> {
+    let mut found = vec![("README.md".to_owned(), read("README.md"))];
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".md") {
+            let path = format!("docs/{name}");
+            found.push((path.clone(), read(&path)));
+        }
+    }
+    found
+}
+
+/// Runs of these characters, as words.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+#[test]
+fn every_declared_metric_is_documented_and_every_documented_one_declared() {
+    let declared: BTreeSet<String> = families::ALL
+        .iter()
+        .map(|metric| {
+            let kind = match metric.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            let labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+            format!("{} {kind} {}", metric.name, labels.join(", ")).trim_end().to_owned()
+        })
+        .collect();
+    let text = read("docs/metrics.md");
+    let documented: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `kordon_")?.split('|').map(str::trim);
+            let name = cells.next()?.trim_end_matches('`');
+            let (kind, labels) = (cells.next()?, cells.next()?);
+            Some(format!("kordon_{name} {kind} {labels}").trim_end().to_owned())
+        })
+        .collect();
+    let missing: Vec<_> = declared.difference(&documented).collect();
+    let unknown: Vec<_> = documented.difference(&declared).collect();
+    assert!(missing.is_empty(), "declared, not (so) in docs/metrics.md: {missing:#?}");
+    assert!(unknown.is_empty(), "in docs/metrics.md, not (so) declared: {unknown:#?}");
+}
+
+#[test]
+fn every_metric_that_a_document_mentions_exists() {
+    let names: Vec<&str> = families::ALL.iter().map(|metric| metric.name).collect();
+    for (path, text) in documents() {
+        for word in words(&text).filter(|word| word.starts_with("kordon_")) {
+            // `kordon_bytes_*` stands for all that begin so.
+            let known = names.contains(&word)
+                || word.ends_with('_') && names.iter().any(|name| name.starts_with(word));
+            assert!(known, "{path}: {word} is not declared");
+        }
+    }
+}
+
+/// The part of docs/configuration.md under the heading of this table.
+fn section(table: &str) -> String {
+    let text = read("docs/configuration.md");
+    let headings = [format!("`[{table}]`"), format!("`[[{table}]]`")];
+    let part = text.split("\n### ").find(|part| {
+        let heading = part.lines().next().unwrap_or_default();
+        headings.iter().any(|wanted| heading == wanted)
+            || table.is_empty() && heading == "At the top"
+    });
+    part.unwrap_or_else(|| panic!("docs/configuration.md has no heading for [{table}]")).to_owned()
+}
+
+fn assert_documented(table: &str, key: &str) {
+    assert!(
+        quoted(&section(table)).any(|word| word == key),
+        "docs/configuration.md: key `{key}` is missing under [{table}]"
+    );
+}
+
+#[test]
+fn every_key_of_the_shipped_configuration_is_documented() {
+    let mut table = String::new();
+    let mut keys = 0;
+    for line in read("config/kordon.toml").lines() {
+        // Keys that are shipped as comments count as well.
+        let line = line.trim_start_matches("# ").trim();
+        if let Some(name) = line.strip_prefix('[').filter(|_| line.ends_with(']')) {
+            let name = name.trim_matches(['[', ']']);
+            name.split('.').next().unwrap().clone_into(&mut table);
+        } else if let Some((key, value)) = line.split_once(" = ")
+            && words(key).count() == 1
+            && !value.is_empty()
+        {
+            assert_documented(&table, key);
+            keys += 1;
+        }
+    }
+    assert!(keys >= 25, "only {keys} keys found in config/kordon.toml");
+}
+
+#[test]
+fn every_key_that_the_reader_takes_is_documented() {
+    let tables = [
+        ("RawCameras", "cameras"),
+        ("RawCamera", "camera"),
+        ("RawQueue", "queue"),
+        ("RawRules", "rules"),
+        ("RawMetrics", "metrics"),
+        ("RawControl", "control"),
+        ("RawReload", "reload"),
+        ("RawList", "list"),
+        ("RawBasis", "list"),
+        ("RawOrigin", "origin"),
+    ];
+    let text = read("src/config/raw.rs");
+    for part in text.split("pub(super) struct ").skip(1) {
+        let name: &str = words(part).next().unwrap();
+        let body = part.split("\n}").next().unwrap();
+        let fields = body.lines().filter_map(|line| line.trim().strip_prefix("pub(super) "));
+        for field in fields.map(|field| field.split(':').next().unwrap()) {
+            if let Some((_, table)) = tables.iter().find(|(known, _)| *known == name) {
+                assert_documented(table, field);
+            } else {
+                assert_eq!(name, "Raw", "a table that this test does not know");
+                if field == "mode" || field == "on_failure" {
+                    assert_documented("", field);
+                } else {
+                    section(field);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_begins_with_the_two_commands() {
+    let text = read("README.md");
+    let mut lines = text.lines().filter(|line| !line.is_empty());
+    assert_eq!(lines.next(), Some("# kordon"));
+    assert_eq!(lines.next(), Some("```"));
+    for command in ["make demo ", "make test "] {
+        let line = lines.next().unwrap();
+        assert!(line.starts_with(command), "{line:?} instead of {command:?}");
+    }
+}
+
+fn help(arguments: &[&str]) -> String {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_kordon")).args(arguments).arg("--help").output().unwrap();
+    assert!(output.status.success(), "kordon {arguments:?} --help failed");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The names under "Commands:" in a help text.
+fn subcommands(help: &str) -> Vec<String> {
+    let (_, after) = help.split_once("Commands:\n").unwrap_or(("", ""));
+    let lines = after.lines().take_while(|line| !line.is_empty());
+    lines.filter_map(|line| words(line).next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn every_command_and_option_is_documented() {
+    let text = read("docs/commands.md");
+    let commands = subcommands(&help(&[]));
+    assert!(commands.len() >= 6, "{commands:?}");
+    for command in commands.iter().filter(|command| *command != "help") {
+        let heading = format!("\n## kordon {command}\n");
+        assert!(text.contains(&heading), "docs/commands.md has no section for kordon {command}");
+        let mut helps = vec![help(&[command])];
+        for below in subcommands(&helps[0]).iter().filter(|below| *below != "help") {
+            let whole = format!("kordon {command} {below}");
+            assert!(text.contains(&whole), "docs/commands.md: {whole} is missing");
+            helps.push(help(&[command, below]));
+        }
+        for option in helps.iter().flat_map(|help| help.split_whitespace()) {
+            let option = option.trim_end_matches([',', '.', ')', '\'']);
+            let known = ["--help", "--output"].contains(&option) || text.contains(option);
+            assert!(!option.starts_with("--") || known, "kordon {command}: {option} is missing");
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_security_document_names_exists() {
+    let cases = read("tests/kernel/cases/mod.rs");
+    let text = read("docs/security.md");
+    let names: Vec<&str> = quoted(&text)
+        .filter(|name| words(name).count() == 1 && name.matches('_').count() >= 3)
+        .filter(|name| !name.starts_with("kordon_"))
+        .collect();
+    assert!(names.len() >= 10, "only {} tests named", names.len());
+    for name in names {
+        assert!(cases.contains(&format!("\"{name}\"")), "docs/security.md: no test {name}");
+    }
+}
+
+#[test]
+fn every_link_inside_the_repository_leads_somewhere() {
+    for (path, text) in documents() {
+        let folder = root().join(&path).parent().unwrap().to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !file.contains("://") && !file.is_empty() {
+                assert!(folder.join(file).exists(), "{path}: no {file}");
+            }
+        }
+    }
+}
+
+/// The files that git knows; without git, all files outside of target.
+fn tracked() -> Vec<PathBuf> {
+    let listed = Command::new("git").arg("ls-files").arg("-z").current_dir(root()).output();
+    if let Ok(output) = listed
+        && output.status.success()
+    {
+        let text = String::from_utf8(output.stdout).unwrap();
+        let names = text.split('\0').filter(|name| !name.is_empty());
+        return names.map(|name| root().join(name)).filter(|path| path.is_file()).collect();
+    }
+    let (mut folders, mut files) = (vec![root().to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_owned();
+            if path.is_symlink() || name == ".git" || name == "target" {
+                continue;
+            }
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
+
+/// The project stands for itself: it refers to nothing that only its authors have.
+#[test]
+fn no_file_refers_to_what_lies_outside_the_repository() {
+    // Put together here, or this file would be found.
+    let foreign = [concat!("/wo", "rk/"), concat!("shared/", "facts"), concat!("DESI", "GN.md")];
+    let files = tracked();
+    assert!(files.len() > 50, "only {} files", files.len());
+    for path in files {
+        let bytes = fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        for (number, line) in text.lines().enumerate() {
+            for word in foreign {
+                let place = format!("{}:{}", path.display(), number + 1);
+                assert!(!line.contains(word), "{place}: {word}");
+            }
+        }
+    }
+}
