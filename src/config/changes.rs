@@ -5,9 +5,12 @@ use super::Config;
 /// The keys that differ between a running configuration and a new one and that only a restart can change;
 /// empty when a reload may go on.
 ///
-/// Lists, origin tables and the watch are free to change; cameras, queues, rules, mode and addresses are
-/// not, because kernel rules and threads were laid out by them.
+/// Lists and origin tables are free to change; cameras, queues, rules, mode, addresses and the watch are
+/// not, because kernel rules and threads were laid out by them. What only follows from another key (the
+/// buffer's size from the number of queues) is not named beside it.
 pub fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
+    let same_count = running.queue.count == new.queue.count;
+    let same_length = running.queue.max_length == new.queue.max_length;
     let keys: [(&'static str, bool); 16] = [
         ("mode", running.mode == new.mode),
         ("on_failure", running.on_failure == new.on_failure),
@@ -19,11 +22,14 @@ pub fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("camera", running.cameras.named == new.cameras.named),
         ("queue.first", running.queue.first == new.queue.first),
-        ("queue.count", running.queue.count == new.queue.count),
+        ("queue.count", same_count),
         ("queue.backend", running.queue.backend == new.queue.backend),
         ("queue.copy_range", running.queue.copy_range == new.queue.copy_range),
-        ("queue.max_held_bytes", running.queue.max_length == new.queue.max_length),
-        ("queue.buffer_bytes", running.queue.buffer_bytes == new.queue.buffer_bytes),
+        ("queue.max_held_bytes", same_length || !same_count),
+        (
+            "queue.buffer_bytes",
+            running.queue.buffer_bytes == new.queue.buffer_bytes || !same_length,
+        ),
         ("rules", running.rules == new.rules),
         ("metrics.listen", running.metrics_listen == new.metrics_listen),
         ("control.socket", running.control_socket == new.control_socket),

@@ -18,15 +18,19 @@ use super::values::{
 use super::*;
 use crate::failure::{ExitStatus, Failure};
 
+/// The most packets that a packet thread has in hand.
+const BATCH: usize = 64;
 /// The most cameras with a name (each is a label value of two metrics).
 const CAMERA_LIMIT: usize = 256;
 /// The most lists, for their counters are laid out at start.
 pub const LIST_LIMIT: usize = 255;
 /// What one held packet may weigh in the kernel: a full aggregate.
 const AGGREGATE_BYTES: u64 = 65_536;
-/// What the kernel charges a socket for one queued message of our copy range
-/// (measured: 832 up to a copy range of 128, 1,280 from 160 to 512).
-const MESSAGE_CHARGE: u64 = 832;
+/// The least that a kernel charges a socket for one queued message (measured on Linux 6.18: 832 for copy
+/// ranges up to 128, 1,280 from 160 to 512).
+const MESSAGE_CHARGE: u64 = 768;
+/// The fewest packets that a queue must be able to hold: below that there is no room to lose visibly.
+const SHORTEST_QUEUE: u64 = 256;
 
 impl Config {
     /// Reads the configuration at `path` and its `conf.d`.
@@ -186,7 +190,8 @@ impl Draft {
             self.copy_range = source.check(range, |number| within(*number, 64, 1024))?;
         }
         if let Some(size) = &queue.max_held_bytes {
-            self.max_held_bytes = source.check(size, |size| bytes(size, AGGREGATE_BYTES * 64))?;
+            self.max_held_bytes =
+                source.check(size, |size| bytes(size, SHORTEST_QUEUE * AGGREGATE_BYTES))?;
         }
         if let Some(size) = &queue.buffer_bytes {
             let size = source.check(size, |size| bytes(size, 65_536))?;
@@ -308,15 +313,17 @@ impl Draft {
         if self.lists.is_empty() {
             return Err(refuse("no [[list]]: an empty rule set is refused".into()));
         }
-        let max_length = (self.max_held_bytes / AGGREGATE_BYTES / u64::from(count)).max(1);
+        let max_length = self.max_held_bytes / AGGREGATE_BYTES / u64::from(count);
+        if max_length < SHORTEST_QUEUE {
+            let least = SHORTEST_QUEUE * AGGREGATE_BYTES * u64::from(count);
+            return Err(refuse(format!(
+                "queue.max_held_bytes = {} is too small for {count} queues: at least {} MiB \
+                 ({SHORTEST_QUEUE} aggregates of 64 KiB each)",
+                self.max_held_bytes,
+                least >> 20
+            )));
+        }
         let max_length = u32::try_from(max_length).unwrap_or(u32::MAX);
-        // The buffer is to overflow before the queue does: only then is a loss seen as a gap in the ids.
-        let charge = if self.copy_range <= 128 {
-            MESSAGE_CHARGE
-        } else {
-            1_280.max(u64::from(self.copy_range) * 2)
-        };
-        let fitting = (u64::from(max_length) * charge).clamp(1 << 20, 64 << 20) as usize;
         Ok(Config {
             mode: self.mode,
             on_failure: self.on_failure,
@@ -327,7 +334,7 @@ impl Draft {
                 backend: self.backend,
                 copy_range: self.copy_range,
                 max_length,
-                buffer_bytes: self.buffer_bytes.unwrap_or(fitting),
+                buffer_bytes: self.buffer_bytes.unwrap_or_else(|| fitting_buffer(max_length)),
             },
             rules: RulesConfig {
                 backend: self.rules_backend,
@@ -359,6 +366,16 @@ fn checked_basis(source: &Source<'_>, basis: RawBasis) -> Result<Basis, Failure>
         date,
         note: basis.note,
     })
+}
+
+/// The receive buffer for a queue of this length: the buffer is to overflow before the queue does, because
+/// only then is a loss seen, as a gap in the packet ids.
+///
+/// Besides what waits in the buffer, a packet thread may hold a batch, and the kernel takes one message more
+/// than fits (`netlink_attachskb`, net/netlink/af_netlink.c).
+fn fitting_buffer(max_length: u32) -> usize {
+    let waiting = u64::from(max_length).saturating_sub(BATCH as u64 + 2);
+    (waiting * MESSAGE_CHARGE).min(1 << 30) as usize
 }
 
 fn default_queue_count() -> u16 {

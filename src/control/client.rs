@@ -34,7 +34,7 @@ fn unreachable_daemon(socket: &Path, error: &std::io::Error) -> Failure {
     match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Failure::new(
             ExitStatus::NotRunning,
-            format!("kordon is not running (nobody answers at {place})"),
+            format!("the daemon is not running: nobody answers at {place}"),
         ),
         std::io::ErrorKind::PermissionDenied => {
             Failure::new(ExitStatus::NoPermission, format!("{place}: permission denied"))

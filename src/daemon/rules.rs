@@ -27,35 +27,26 @@ pub(super) fn apply(config: &Config, observed: &Observed) -> Result<Option<Tool>
     Ok(Some(tool))
 }
 
-/// Asks the kernel how the rules stand and notes it; a change for the worse is logged once.
+/// Asks the kernel how the rules stand and notes it; each change for the worse is logged.
 fn look(plan: &Plan, tool: Tool, observed: &Observed) {
     let before = observed.kernel_rules();
-    let state = match netfilter::observe(plan, tool) {
-        Ok(found) => {
-            let dropped = found.gate_dropped.map(|count| count.unwrap_or(0));
-            RulesState {
-                present: Some(found.in_force()),
-                faults: if found.in_force() {
-                    Vec::new()
-                } else {
-                    found.to_string().lines().map(str::to_owned).collect()
-                },
-                // Counters of a gate that was put back begin at 0: what it dropped before is kept.
-                gate_dropped: [
-                    before.gate_dropped[0].max(dropped[0]),
-                    before.gate_dropped[1].max(dropped[1]),
-                ],
-                tool: tool.to_string(),
-            }
-        }
+    let mut state = match netfilter::observe(plan, tool) {
+        Ok(found) => RulesState {
+            present: Some(found.in_force()),
+            faults: found.faults(),
+            gate_counters: found.gate_dropped.map(|count| count.unwrap_or(0)),
+            ..RulesState::default()
+        },
         Err(failure) => RulesState {
             present: Some(false),
             faults: vec![failure.message],
-            gate_dropped: before.gate_dropped,
-            tool: tool.to_string(),
+            gate_counters: before.gate_counters,
+            ..RulesState::default()
         },
     };
-    if state.present == Some(false) && before.present != Some(false) {
+    state.tool = tool.to_string();
+    state.continue_from(&before);
+    if state.present == Some(false) && state.faults != before.faults {
         tracing::error!("rules are not as planned: {}", state.faults.join("; "));
     } else if state.present == Some(true) && before.present == Some(false) {
         tracing::info!("rules are as planned again");

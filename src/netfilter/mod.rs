@@ -248,6 +248,19 @@ impl Observed {
     }
 }
 
+impl Observed {
+    /// What is missing or altered, a line per family; empty if all is [in force](Self::in_force).
+    pub fn faults(&self) -> Vec<String> {
+        let gate = if self.open { Presence::Absent } else { Presence::AsPlanned };
+        let wrong = |family: &Family| {
+            let (hold, found) = (&self.hold[family.index()], &self.gate[family.index()]);
+            let right = *hold == Presence::AsPlanned && *found == gate;
+            (!right).then(|| format!("{}: hold {hold}; gate {found}", family.label()))
+        };
+        Family::ALL.iter().filter_map(wrong).collect()
+    }
+}
+
 impl fmt::Display for Observed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for family in Family::ALL {

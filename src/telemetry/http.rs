@@ -26,13 +26,15 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Opens the endpoint.
 ///
 /// # Errors
-/// 75 where the address is in use, 77 where it may not be used, 78 where it is not ours.
+/// 75 where the address is in use, or is not ours (yet: an interface may come up later); 77 where it may not
+/// be used.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let status = match error.kind() {
-            std::io::ErrorKind::AddrInUse => ExitStatus::TryAgain,
+            std::io::ErrorKind::AddrInUse | std::io::ErrorKind::AddrNotAvailable => {
+                ExitStatus::TryAgain
+            }
             std::io::ErrorKind::PermissionDenied => ExitStatus::NoPermission,
-            std::io::ErrorKind::AddrNotAvailable => ExitStatus::BadConfig,
             _ => ExitStatus::Failed,
         };
         Failure::new(status, format!("metrics.listen {address}: {error}"))

@@ -39,10 +39,23 @@ pub struct RulesState {
     pub present: Option<bool>,
     /// What is missing or altered, in words.
     pub faults: Vec<String>,
-    /// Packets that the gate dropped, IPv4 and IPv6, as the kernel counts them.
+    /// Packets that the gate dropped, IPv4 and IPv6, over all gates that were seen.
     pub gate_dropped: [u64; 2],
+    /// What the kernel's counters said when last asked.
+    pub gate_counters: [u64; 2],
     /// The tool that carries the rules.
     pub tool: String,
+}
+
+impl RulesState {
+    /// Takes over what was counted before this look; a counter that went back belongs to a new gate.
+    pub fn continue_from(&mut self, before: &RulesState) {
+        for family in 0..2 {
+            let (now, then) = (self.gate_counters[family], before.gate_counters[family]);
+            let new = if now >= then { now - then } else { now };
+            self.gate_dropped[family] = before.gate_dropped[family] + new;
+        }
+    }
 }
 
 /// What became of reloads.
@@ -150,5 +163,23 @@ impl Observed {
     /// Events that were counted but not logged.
     pub fn suppressed(&self) -> u64 {
         self.sum(|shard| shard.suppressed.get()) + self.evidence.suppressed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RulesState;
+
+    #[test]
+    fn a_gate_that_was_put_back_does_not_take_its_drops_away() {
+        let mut total = RulesState::default();
+        for (counters, expected) in
+            [([5, 0], [5, 0]), ([7, 1], [7, 1]), ([2, 1], [9, 1]), ([2, 0], [9, 1])]
+        {
+            let mut next = RulesState { gate_counters: counters, ..RulesState::default() };
+            next.continue_from(&total);
+            assert_eq!(next.gate_dropped, expected);
+            total = next;
+        }
     }
 }

@@ -76,13 +76,16 @@ fn the_least_configuration_has_the_documented_defaults() {
 #[test]
 fn the_buffer_overflows_before_the_queue_does() {
     let folder = Folder::new();
-    for (size, count) in [("64MiB", 1), ("256MiB", 2), ("2GiB", 4)] {
+    for (size, count) in [("16MiB", 1), ("256MiB", 2), ("2GiB", 4), ("60GiB", 1)] {
         let text = format!("{GOOD}[queue]\nmax_held_bytes = \"{size}\"\ncount = {count}\n");
         let queue = folder.load(&text).unwrap().queue;
-        let fit = queue.buffer_bytes as u64 / MESSAGE_CHARGE;
-        let floor = (1 << 20) / MESSAGE_CHARGE;
-        assert!(fit <= u64::from(queue.max_length).max(floor), "{size} over {count}: {queue:?}");
+        let fit = queue.buffer_bytes as u64 / MESSAGE_CHARGE + 1;
+        assert!(
+            fit + (BATCH as u64) < u64::from(queue.max_length),
+            "{size} over {count}: {queue:?}"
+        );
     }
+    assert_eq!(BATCH, crate::queue::BATCH);
 }
 
 #[test]
@@ -193,6 +196,14 @@ fn every_refusal_names_the_thing_and_the_place() {
         (
             with("[queue]\nmax_held_bytes = \"12 parsecs\"\n"),
             "kordon.toml:9:18: not a size: write a number of bytes, or text such as \"16MiB\"",
+        ),
+        (
+            with("[queue]\nmax_held_bytes = \"1MiB\"\n"),
+            "kordon.toml:9:18: 1048576 bytes is too small: at least 16777216",
+        ),
+        (
+            with("[queue]\ncount = 4\nmax_held_bytes = \"63MiB\"\n"),
+            "kordon.toml: queue.max_held_bytes = 66060288 is too small for 4 queues: at least 64 MiB (256 aggregates of 64 KiB each)",
         ),
         (
             with("[queue]\nbuffer_bytes = 100\n"),
@@ -327,6 +338,13 @@ fn a_reload_may_change_lists_and_nothing_else() {
         let new = folder.load(&format!("{GOOD}{tail}")).unwrap();
         assert!(crate::config::needs_restart(&running, &new).contains(&key), "{key}");
     }
+    let one = folder.load(&format!("{GOOD}[queue]\ncount = 1\n")).unwrap();
+    let two = folder.load(&format!("{GOOD}[queue]\ncount = 2\n")).unwrap();
+    assert_eq!(
+        crate::config::needs_restart(&one, &two),
+        ["queue.count"],
+        "not what follows from it"
+    );
     let monitor = folder.load(&format!("mode = \"monitor\"\n{GOOD}")).unwrap();
     assert_eq!(crate::config::needs_restart(&running, &monitor), ["mode"]);
     let open = folder.load(&format!("on_failure = \"open\"\n{GOOD}")).unwrap();
