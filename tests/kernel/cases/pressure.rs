@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::lab::process::tool;
 use crate::lab::topology::*;
-use crate::lab::{Res, wait_until};
+use crate::lab::{PATIENCE, Res, wait_until};
 use crate::{Bench, Site, daemon::Daemon};
 
 /// The smallest buffer that the configuration allows: it holds fewer than 100 small packets.
@@ -22,6 +22,16 @@ fn site(bench: &Bench<'_>, on_failure: &'static str) -> Res<Site> {
 
 fn lost(daemon: &Daemon, cause: &str) -> Res<u64> {
     daemon.metrics()?.get("kordon_queue_lost_packets_total", &[("cause", cause)])
+}
+
+/// Lets a hanging daemon go on, and waits until it has read all that waited: only then is there room again.
+fn drain(daemon: &Daemon) -> Res {
+    daemon.thaw()?;
+    let used = || daemon.metrics()?.get("kordon_queue_buffer_used_bytes", &[]);
+    match wait_until(PATIENCE, || used().is_ok_and(|bytes| bytes == 0)) {
+        true => Ok(()),
+        false => Err(format!("let go on, the daemon leaves {} bytes in its buffer", used()?)),
+    }
 }
 
 fn accepted(daemon: &Daemon) -> Res<u64> {
@@ -47,7 +57,7 @@ pub(super) fn overflow(bench: &Bench<'_>) -> Res {
         if early > 0 {
             return Err(format!("round {round}: {early} packets passed a daemon that hangs"));
         }
-        daemon.thaw()?;
+        drain(&daemon)?;
         // A gap shows with the packet behind it.
         bench.lab.passes(ALLOWED, 1)?;
         bench.lab.none_arrived(&streams[2])?;
@@ -78,7 +88,7 @@ pub(super) fn overflow_open(bench: &Bench<'_>) -> Res {
     let arrived = || -> u32 { streams.iter().map(|s| bench.lab.ledger().arrived(s.id())).sum() };
     std::thread::sleep(Duration::from_millis(300));
     let excess = arrived();
-    daemon.thaw()?;
+    drain(&daemon)?;
     bench.lab.fence(BLOCKED)?;
     let lost = lost(&daemon, "buffer")?;
     let dropped = daemon.metrics()?.get("kordon_packets_dropped_total", &[])? - u64::from(N);
