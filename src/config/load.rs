@@ -8,15 +8,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use toml::Spanned;
 
-use super::raw::{Raw, RawBasis, RawList, RawOrigin, Size};
+use super::raw::{Raw, RawBasis, RawList, RawOrigin};
+use super::source::{Source, read};
+use super::values::{
+    bytes, duration, interface, label, listen_address, network, not_empty, within,
+};
 use super::*;
 use crate::failure::{ExitStatus, Failure};
 
-/// The largest configuration file that is read, in bytes.
-const FILE_LIMIT: u64 = 4 << 20;
 /// The most cameras with a name (each is a label value of two metrics).
 const CAMERA_LIMIT: usize = 256;
 /// The most lists, for their counters are laid out at start.
@@ -58,42 +59,6 @@ fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     files.sort();
     Ok(files)
-}
-
-/// One file's text, for turning spans into places.
-struct Source<'a> {
-    path: &'a Path,
-    text: &'a str,
-}
-
-impl Source<'_> {
-    fn refuse(&self, span: std::ops::Range<usize>, message: impl std::fmt::Display) -> Failure {
-        Failure::new(ExitStatus::BadConfig, format!("{}: {message}", self.place(span.start)))
-    }
-
-    fn place(&self, offset: usize) -> String {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        format!("{}:{line}:{column}", self.path.display())
-    }
-
-    /// A value that `check` turns into another, or refuses with a message.
-    fn check<T, U, E: std::fmt::Display>(
-        &self,
-        value: &Spanned<T>,
-        check: impl FnOnce(&T) -> Result<U, E>,
-    ) -> Result<U, Failure> {
-        check(value.get_ref()).map_err(|message| self.refuse(value.span(), message))
-    }
-
-    fn check_all<U, E: std::fmt::Display>(
-        &self,
-        values: &[Spanned<String>],
-        check: impl Fn(&String) -> Result<U, E>,
-    ) -> Result<Vec<U>, Failure> {
-        values.iter().map(|value| self.check(value, &check)).collect()
-    }
 }
 
 /// What the files read so far say together.
@@ -155,9 +120,7 @@ impl Draft {
     fn add(&mut self, path: &Path) -> Result<(), Failure> {
         let text = read(path)?;
         let source = Source { path, text: &text };
-        let raw: Raw = toml::from_str(&text).map_err(|error| {
-            source.refuse(error.span().unwrap_or(0..0), error.message().trim_end())
-        })?;
+        let raw = source.raw()?;
         self.mode = raw.mode.unwrap_or(self.mode);
         self.on_failure = raw.on_failure.unwrap_or(self.on_failure);
         self.add_cameras(&source, &raw)?;
@@ -382,28 +345,6 @@ impl Draft {
     }
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let size = std::fs::metadata(path).map_err(|error| Failure::reading(path, &error))?;
-    if !size.is_file() {
-        return Err(Failure::new(
-            ExitStatus::NoInput,
-            format!("{}: not a regular file", path.display()),
-        ));
-    }
-    if size.len() > FILE_LIMIT {
-        return Err(Failure::new(
-            ExitStatus::BadConfig,
-            format!("{}: larger than {} MiB", path.display(), FILE_LIMIT >> 20),
-        ));
-    }
-    let bytes = std::fs::read(path).map_err(|error| Failure::reading(path, &error))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        Failure::new(ExitStatus::BadConfig, format!("{}:{line}: not UTF-8", path.display()))
-    })
-}
-
 fn checked_basis(source: &Source<'_>, basis: RawBasis) -> Result<Basis, Failure> {
     let date = match &basis.date {
         None => None,
@@ -423,112 +364,6 @@ fn checked_basis(source: &Source<'_>, basis: RawBasis) -> Result<Basis, Failure>
 fn default_queue_count() -> u16 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cores.min(4) as u16
-}
-
-fn not_empty(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("must not be empty".into()) } else { Ok(text.to_owned()) }
-}
-
-/// A name that is a metric label, a word in messages and maybe a file name.
-fn label(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if text.is_empty()
-        || text.chars().count() > 64
-        || text.starts_with('_')
-        || !text.chars().all(fits)
-    {
-        return Err(format!(
-            "`{text}` is not a name: 1 to 64 letters, digits, `-`, `_`, `.`, not beginning with `_`"
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-/// An interface name as the kernel takes it (`dev_valid_name`, net/core/dev.c), one trailing `+` allowed as
-/// a wildcard.
-fn interface(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '"' | '\\' | '*' | '!');
-    let stem = text.strip_suffix('+').unwrap_or(text);
-    if stem.is_empty()
-        || text.len() > 15
-        || matches!(text, "." | "..")
-        || !stem.chars().all(fits)
-        || stem.contains('+')
-    {
-        return Err(format!("`{text}` is not an interface name (1 to 15 characters, no blanks)"));
-    }
-    Ok(text.to_owned())
-}
-
-fn network(text: &str) -> Result<IpNet, String> {
-    let net: IpNet = text.parse().map_err(|_| {
-        format!("`{text}` is not a network: write ADDRESS/LENGTH, as in 192.0.2.0/24")
-    })?;
-    if net != net.trunc() {
-        return Err(format!("`{text}` has host bits set: write {}", net.trunc()));
-    }
-    if net.prefix_len() == 0 {
-        return Err(format!("`{text}` is every address; use `trusted_interfaces` for that"));
-    }
-    Ok(net)
-}
-
-fn within(number: i64, low: i64, high: i64) -> Result<u16, String> {
-    if (low..=high).contains(&number) {
-        return Ok(number as u16);
-    }
-    Err(format!("{number} is out of range: expected {low} to {high}"))
-}
-
-fn bytes(size: &Size, least: u64) -> Result<u64, String> {
-    let value = match size {
-        Size::Bytes(number) => u64::try_from(*number).ok(),
-        Size::Text(text) => size_text(text),
-    };
-    match value {
-        None => Err("not a size: write a number of bytes, or text such as \"16MiB\"".into()),
-        Some(value) if value < least => {
-            Err(format!("{value} bytes is too small: at least {least}"))
-        }
-        Some(value) => Ok(value),
-    }
-}
-
-fn size_text(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit: u64 = match text.get(digits.len()..)? {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    digits.trim().parse::<u64>().ok()?.checked_mul(unit)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.get(digits.len()..) {
-        Some("ms") => 1,
-        Some("s") => 1_000,
-        Some("m") => 60_000,
-        _ => 0,
-    };
-    match digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(unit)) {
-        Some(millis) if unit > 0 && (10..=3_600_000).contains(&millis) => {
-            Ok(Duration::from_millis(millis))
-        }
-        _ => {
-            Err(format!("`{text}` is not a duration from 10ms to 60m, such as \"500ms\" or \"2s\""))
-        }
-    }
-}
-
-fn listen_address(text: &str) -> Result<Option<SocketAddr>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|_| format!("`{text}` is not ADDRESS:PORT (or \"off\")"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod changes;
 mod load;
 mod raw;
 mod socket;
+mod source;
+mod values;
 
 pub use changes::needs_restart;
 pub use load::LIST_LIMIT;

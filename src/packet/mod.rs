@@ -136,4 +136,6 @@ fn ports(protocol: u8, transport: &[u8]) -> Option<(u16, u16)> {
 }
 
 #[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
 mod tests;

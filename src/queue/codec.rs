@@ -7,6 +7,10 @@
 //! Sources: include/uapi/linux/netlink.h, include/uapi/linux/netfilter/nfnetlink.h and
 //! nfnetlink_queue.h, net/netfilter/nfnetlink_queue.c; RFC 3549 for the message layout.
 
+mod write;
+
+pub(super) use write::*;
+
 /// Bytes of a netlink message header (`struct nlmsghdr`).
 const HEADER: usize = 16;
 /// Bytes of nfnetlink's header behind it (`struct nfgenmsg`).
@@ -288,98 +292,6 @@ impl<'a> Iterator for Attributes<'a> {
         self.at = self.at.saturating_add(aligned(end)).min(self.bytes.len());
         Some(attribute)
     }
-}
-
-/// How a queue is configured, in one message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Configuration {
-    /// Bytes of each packet to copy; the kernel takes 0 for the most it can.
-    pub(super) copy_range: u16,
-    /// The most packets held.
-    pub(super) max_length: u32,
-    /// Accept what does not fit. The mask always names the flag, so that it is cleared otherwise.
-    pub(super) fail_open: bool,
-}
-
-/// Appends the message that binds `queue` and configures it whole, so that no packet finds the queue
-/// bound and the copy mode unset. The kernel acknowledges it.
-pub(super) fn put_configuration(
-    buffer: &mut Vec<u8>,
-    sequence: u32,
-    queue: u16,
-    configuration: &Configuration,
-) {
-    let start = begin(buffer, CONFIG, REQUEST | ACK, sequence, queue);
-    put_attribute(buffer, NFQA_CFG_CMD, &[CMD_BIND, 0, 0, 0]);
-    let [a, b, c, d] = u32::from(configuration.copy_range).to_be_bytes();
-    put_attribute(buffer, NFQA_CFG_PARAMS, &[a, b, c, d, COPY_PACKET]);
-    put_attribute(buffer, NFQA_CFG_QUEUE_MAXLEN, &configuration.max_length.to_be_bytes());
-    let flags = if configuration.fail_open { GSO | FAIL_OPEN } else { GSO };
-    put_attribute(buffer, NFQA_CFG_FLAGS, &flags.to_be_bytes());
-    put_attribute(buffer, NFQA_CFG_MASK, &(GSO | FAIL_OPEN).to_be_bytes());
-    finish(buffer, start);
-}
-
-/// Appends a verdict that accepts packet `id` and sets its whole mark. The id is the sequence number.
-pub(super) fn put_accept(buffer: &mut Vec<u8>, queue: u16, id: u32, mark: u32) {
-    let start = begin(buffer, VERDICT, REQUEST, id, queue);
-    put_verdict_header(buffer, NF_ACCEPT, id);
-    put_attribute(buffer, NFQA_MARK, &mark.to_be_bytes());
-    finish(buffer, start);
-}
-
-/// Appends a verdict that drops packet `id`. The id is the sequence number.
-pub(super) fn put_drop(buffer: &mut Vec<u8>, queue: u16, id: u32) {
-    let start = begin(buffer, VERDICT, REQUEST, id, queue);
-    put_verdict_header(buffer, NF_DROP, id);
-    finish(buffer, start);
-}
-
-/// Appends a verdict that drops every packet still held in `queue` up to and with `id`.
-///
-/// Only for packets that nobody can judge any more: it also hits what was read and not yet answered.
-pub(super) fn put_drop_up_to(buffer: &mut Vec<u8>, queue: u16, id: u32) {
-    let start = begin(buffer, VERDICT_BATCH, REQUEST, id, queue);
-    put_verdict_header(buffer, NF_DROP, id);
-    finish(buffer, start);
-}
-
-/// `struct nfqnl_msg_verdict_hdr`.
-fn put_verdict_header(buffer: &mut Vec<u8>, verdict: u32, id: u32) {
-    let [a, b, c, d] = verdict.to_be_bytes();
-    let [e, f, g, h] = id.to_be_bytes();
-    put_attribute(buffer, NFQA_VERDICT_HDR, &[a, b, c, d, e, f, g, h]);
-}
-
-/// Appends both headers with no length yet, and returns where the message starts.
-fn begin(buffer: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, queue: u16) -> usize {
-    let start = buffer.len();
-    buffer.extend_from_slice(&[0; 4]);
-    buffer.extend_from_slice(&kind.to_ne_bytes());
-    buffer.extend_from_slice(&flags.to_ne_bytes());
-    buffer.extend_from_slice(&sequence.to_ne_bytes());
-    buffer.extend_from_slice(&[0; 4]);
-    // AF_UNSPEC, NFNETLINK_V0, and the queue number as the resource.
-    let [high, low] = queue.to_be_bytes();
-    buffer.extend_from_slice(&[0, 0, high, low]);
-    start
-}
-
-/// Writes the length of the message that started at `start`.
-fn finish(buffer: &mut [u8], start: usize) {
-    let length = u32::try_from(buffer.len().saturating_sub(start)).unwrap_or(u32::MAX);
-    if let Some(field) = buffer.get_mut(start..start.saturating_add(4)) {
-        field.copy_from_slice(&length.to_ne_bytes());
-    }
-}
-
-/// Appends an attribute and its padding. Our values are all shorter than 64 KiB.
-fn put_attribute(buffer: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    let length = ATTRIBUTE + value.len();
-    buffer.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
-    buffer.extend_from_slice(&kind.to_ne_bytes());
-    buffer.extend_from_slice(value);
-    buffer.resize(buffer.len() + (aligned(length) - length), 0);
 }
 
 /// Messages and attributes start at multiples of 4 bytes.

@@ -230,6 +230,3 @@ fn compile<B: Bits, P: iptrie::IpRootPrefix + IpPrefix>(
 fn same_prefix<B: Bits>(a: &Entry<B>, b: &Entry<B>) -> bool {
     a.bits == b.bits && a.length == b.length
 }
-
-#[cfg(test)]
-mod tests;
