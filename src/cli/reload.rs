@@ -15,7 +15,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
-    if let Answer::Reload(report) = client::ask(&place.socket(), &Request::Reload)? {
+    if let Answer::Reload(report) = client::ask(&place.socket(), &Request::Reload {})? {
         match args.output {
             Format::Json => output::json(&report)?,
             Format::Table => output::data(&format!(

@@ -51,7 +51,7 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
             output::data(&netfilter::apply(&Plan::of(&config), tool)?.to_string())?;
         }
         Action::Remove { force } => {
-            if !force && client::ask(&place.socket(), &Request::Status).is_ok() {
+            if !force && client::ask(&place.socket(), &Request::Status {}).is_ok() {
                 return Err(Failure::new(
                     ExitStatus::Failed,
                     "a daemon is running: stop it first, or say --force; \

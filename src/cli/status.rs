@@ -19,7 +19,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
-    if let Answer::Status(status) = client::ask(&place.socket(), &Request::Status)? {
+    if let Answer::Status(status) = client::ask(&place.socket(), &Request::Status {})? {
         match args.output {
             Format::Json => output::json(&status)?,
             Format::Table => output::data(&text(&status))?,

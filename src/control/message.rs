@@ -13,13 +13,16 @@ pub const REQUEST_LIMIT: usize = 64 << 10;
 pub const ADDRESSES: usize = 512;
 
 /// What the daemon is asked.
+///
+/// Braces on those without fields, too: serde looks at unknown fields of a tagged variant only where there
+/// are braces, and a request that says more than is understood must be refused, not carried out in part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Request {
     /// How things are.
-    Status,
+    Status {},
     /// Read configuration and lists again and put them in force.
-    Reload,
+    Reload {},
     /// What these addresses meet.
     Why {
         /// The addresses.
@@ -199,4 +202,42 @@ pub struct CameraStatus {
     pub packets: u64,
     /// Packets dropped.
     pub dropped: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Option<Request> {
+        serde_json::from_str(line).ok()
+    }
+
+    #[test]
+    fn requests_are_read_as_they_are_written() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        for (request, line) in [
+            (Request::Status {}, r#"{"command":"status"}"#),
+            (Request::Reload {}, r#"{"command":"reload"}"#),
+            (
+                Request::Why { addresses: vec![address] },
+                r#"{"command":"why","addresses":["192.0.2.1"]}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&request).unwrap(), line);
+            assert_eq!(read(line), Some(request));
+        }
+    }
+
+    #[test]
+    fn request_with_an_unknown_field_is_refused() {
+        for line in [
+            r#"{"command":"reload","force":true}"#,
+            r#"{"command":"status","of":"queue"}"#,
+            r#"{"command":"why","addresses":[],"mode":"monitor"}"#,
+            r#"{"command":"stop"}"#,
+            r#"{"addresses":[]}"#,
+        ] {
+            assert_eq!(read(line), None, "{line}");
+        }
+    }
 }

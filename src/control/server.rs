@@ -120,8 +120,8 @@ fn refuse(message: String) -> Answer {
 
 async fn answer(request: Request, desk: &Desk) -> Answer {
     match request {
-        Request::Status => Answer::Status(Box::new((desk.status)())),
-        Request::Reload => match desk.reloader.reload("control socket").await {
+        Request::Status {} => Answer::Status(Box::new((desk.status)())),
+        Request::Reload {} => match desk.reloader.reload("control socket").await {
             Ok(report) => Answer::Reload(report),
             Err(failure) => failure.into(),
         },

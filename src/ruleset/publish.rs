@@ -91,3 +91,6 @@ impl Follower {
         &self.held
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,10 @@ pub(crate) struct Setup {
     pub(crate) trusted: Vec<&'static str>,
     pub(crate) backend: Backend,
     pub(crate) queues: u16,
+    /// Bytes of each queue's socket buffer, where not the default.
+    pub(crate) buffer: Option<u32>,
+    /// The tool for the rules, where not left to kordon.
+    pub(crate) tool: Option<&'static str>,
     /// Mark and mask, where not the default.
     pub(crate) mark: Option<(u32, u32)>,
     pub(crate) port: u16,
@@ -92,6 +96,8 @@ impl Setup {
             trusted: Vec::new(),
             backend,
             queues: 1,
+            buffer: None,
+            tool: None,
             mark: None,
             port: 19420,
             watch: false,
@@ -137,8 +143,15 @@ impl Setup {
         line(format_args!("\n[[camera]]\nname = \"gate-3\"\naddress = \"{}\"", topology::CAMERA));
         line(format_args!("\n[queue]\nfirst = 40\ncount = {}", self.queues));
         line(format_args!("backend = \"{}\"", self.backend.label()));
+        if let Some(bytes) = self.buffer {
+            line(format_args!("buffer_bytes = {bytes}"));
+        }
+        line(format_args!("\n[rules]"));
         if let Some((mark, mask)) = self.mark {
-            line(format_args!("\n[rules]\nmark = {mark:#x}\nmask = {mask:#x}"));
+            line(format_args!("mark = {mark:#x}\nmask = {mask:#x}"));
+        }
+        if let Some(tool) = self.tool {
+            line(format_args!("backend = \"{tool}\""));
         }
         line(format_args!("\n[metrics]\nlisten = \"127.0.0.1:{}\"", self.port));
         line(format_args!("\n[control]\nsocket = \"control.sock\""));
@@ -323,6 +336,37 @@ impl Daemon {
     pub(crate) fn signal(&self, signal: Signal) -> Res {
         let pid = i32::try_from(self.child.id()).context("pid")?;
         kill(Pid::from_raw(pid), signal).context(format!("{signal} to the daemon"))
+    }
+
+    /// Stops it in the middle of whatever it does (SIGSTOP), and waits until every thread stands still: a
+    /// thread may finish one more packet after the signal was sent.
+    pub(crate) fn freeze(&self) -> Res {
+        self.signal(Signal::SIGSTOP)?;
+        match wait_until(PATIENCE, || self.stands_still().unwrap_or(false)) {
+            true => Ok(()),
+            false => Err("the daemon does not stop at SIGSTOP".to_owned()),
+        }
+    }
+
+    /// Lets it go on after [`Daemon::freeze`].
+    pub(crate) fn thaw(&self) -> Res {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn stands_still(&self) -> std::io::Result<bool> {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // `PID (NAME) STATE ...`, and the name may hold anything.
+            let text = std::fs::read_to_string(task?.path().join("stat"))?;
+            if !text.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Where its metrics are.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Waits for its end; returns its exit status, `None` if a signal ended it.

@@ -10,6 +10,7 @@
 pub(crate) mod daemon;
 pub(crate) mod enter;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod rules;
 pub(crate) mod scrape;
 pub(crate) mod tcp;
@@ -45,6 +46,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to look for something that must not happen where no later packet can serve as a fence.
 const SILENCE: Duration = Duration::from_millis(300);
 
+/// How long a connection may take to end once nothing blocks it any more: as long as the camera's TCP waits
+/// before it sends again (RFC 6298), after a few seconds of being blocked.
+const LEFTOVERS: Duration = Duration::from_secs(6);
+
 /// The namespaces, wired up, with a receiver and a TCP server in each server's namespace.
 pub(crate) struct Lab {
     ledger: Ledger,
@@ -69,9 +74,14 @@ impl Lab {
         &self.ledger
     }
 
-    /// The gateway without a single rule, as before kordon.
+    /// The gateway without a single rule, as before kordon, and no connection left over: what it would
+    /// still send again must not turn up in the next case's counters.
     pub(crate) fn clean(&self) -> Res {
-        rules::flush_everything()
+        rules::flush_everything()?;
+        if self.tcp.iter().filter(|server| server.wait_closed(LEFTOVERS)).count() > 0 {
+            std::thread::sleep(SILENCE);
+        }
+        Ok(())
     }
 
     /// A new stream of probes from the camera to `to`, with a source port and an identity of its own.

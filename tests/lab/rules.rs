@@ -41,18 +41,28 @@ pub(crate) fn flush_gate() -> Res {
 
 /// How many packets the rules with this comment have seen, in both families.
 pub(crate) fn packets(comment: &str) -> Res<u64> {
-    let mut packets = 0;
+    volume(comment).map(|(packets, _)| packets)
+}
+
+/// [`packets`], and their bytes.
+pub(crate) fn volume(comment: &str) -> Res<(u64, u64)> {
+    let (mut packets, mut bytes) = (0, 0);
     for program in ["iptables-nft-save", "ip6tables-nft-save"] {
         // `[12:345] -A POSTROUTING -m comment --comment NAME ...`
         for line in tool(program, &["-c"])?.lines() {
             if line.split_whitespace().any(|word| word == comment) {
-                let count = line.strip_prefix('[').and_then(|rest| rest.split(':').next());
-                let count = count.and_then(|count| count.parse::<u64>().ok());
-                packets += count.ok_or_else(|| format!("{program}: no counter in {line:?}"))?;
+                let counts = line.strip_prefix('[').and_then(|rest| rest.split(']').next());
+                let counts = counts.and_then(|counts| {
+                    let (packets, bytes) = counts.split_once(':')?;
+                    Some((packets.parse::<u64>().ok()?, bytes.parse::<u64>().ok()?))
+                });
+                let counts = counts.ok_or_else(|| format!("{program}: no counter in {line:?}"))?;
+                packets += counts.0;
+                bytes += counts.1;
             }
         }
     }
-    Ok(packets)
+    Ok((packets, bytes))
 }
 
 /// All rules of both families, for comparing before and after.

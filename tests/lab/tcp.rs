@@ -23,6 +23,7 @@ pub(crate) struct TcpServer {
 struct Counts {
     stop: AtomicBool,
     connections: AtomicU64,
+    open: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -40,8 +41,12 @@ impl TcpServer {
                 match listener.accept() {
                     Ok((connection, _)) => {
                         shared.connections.fetch_add(1, Ordering::Relaxed);
+                        shared.open.fetch_add(1, Ordering::Relaxed);
                         let counts = Arc::clone(&shared);
-                        std::thread::spawn(move || echo(connection, &counts));
+                        std::thread::spawn(move || {
+                            echo(connection, &counts);
+                            counts.open.fetch_sub(1, Ordering::Relaxed);
+                        });
                     }
                     Err(_) => std::thread::sleep(Duration::from_millis(5)),
                 }
@@ -53,6 +58,14 @@ impl TcpServer {
     /// Connections that reached this server.
     pub(crate) fn connections(&self) -> u64 {
         self.counts.connections.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no connection is open any more, for at most `limit`; returns whether it had to.
+    pub(crate) fn wait_closed(&self, limit: Duration) -> bool {
+        let closed = || self.counts.open.load(Ordering::Relaxed) == 0;
+        let waited = !closed();
+        super::wait_until(limit, closed);
+        waited
     }
 
     /// Bytes that reached this server.

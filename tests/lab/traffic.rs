@@ -18,7 +18,7 @@ use super::{Context, Res};
 /// Where the receivers listen.
 pub(crate) const PORT: u16 = 9000;
 const MAGIC: &[u8; 8] = b"KRDPROBE";
-const LENGTH: usize = 16;
+pub(crate) const LENGTH: usize = 16;
 /// As many probes go out at once; then the sender waits for a millisecond. An ordinary user's queue
 /// socket holds 512 packets.
 const BURST: u32 = 20;
@@ -68,13 +68,27 @@ impl Stream {
     /// Sends the next probe to another address.
     pub(crate) fn send_to(&mut self, to: IpAddr) -> Res<u32> {
         let number = self.sent;
+        let payload = self.next_payload();
+        self.socket.send_to(&payload, (to, PORT)).context(format!("camera: send to {to}"))?;
+        Ok(number)
+    }
+
+    /// The next probe's payload, for whoever sends it by other means; it counts as sent.
+    pub(crate) fn next_payload(&mut self) -> [u8; LENGTH] {
         let mut payload = [0; LENGTH];
         payload[..8].copy_from_slice(MAGIC);
         payload[8..12].copy_from_slice(&self.id.to_be_bytes());
-        payload[12..].copy_from_slice(&number.to_be_bytes());
-        self.socket.send_to(&payload, (to, PORT)).context(format!("camera: send to {to}"))?;
+        payload[12..].copy_from_slice(&self.sent.to_be_bytes());
         self.sent += 1;
-        Ok(number)
+        payload
+    }
+
+    /// Sends the next probe with `length` bytes of payload, in fragments where the link wants them.
+    pub(crate) fn send_long(&mut self, length: usize) -> Res {
+        let mut payload = self.next_payload().to_vec();
+        payload.resize(length.max(LENGTH), 0);
+        let sent = self.socket.send_to(&payload, (self.to, PORT));
+        sent.map(drop).context(format!("camera: send {length} bytes to {}", self.to))
     }
 
     /// Sends `count` probes, paced.

@@ -56,7 +56,7 @@ pub(super) fn killed_with_packets_waiting(bench: &Bench<'_>) -> Res {
     let site = bench.site()?;
     let daemon = site.start()?;
     // Positive control: what is sent to a stopped daemon waits, and arrives when it goes on.
-    daemon.signal(Signal::SIGSTOP)?;
+    daemon.freeze()?;
     let mut waiting = bench.lab.stream(ALLOWED)?;
     waiting.send_many(N)?;
     std::thread::sleep(Duration::from_millis(200));
@@ -64,10 +64,10 @@ pub(super) fn killed_with_packets_waiting(bench: &Bench<'_>) -> Res {
         0 => {}
         n => return Err(format!("{n} packets passed a stopped daemon")),
     }
-    daemon.signal(Signal::SIGCONT)?;
+    daemon.thaw()?;
     bench.lab.all_arrived(&waiting)?;
 
-    daemon.signal(Signal::SIGSTOP)?;
+    daemon.freeze()?;
     let mut lost = [bench.lab.stream(ALLOWED)?, bench.lab.stream(ALLOWED6)?];
     lost.iter_mut().try_for_each(|stream| stream.send_many(N))?;
     daemon.kill()?;

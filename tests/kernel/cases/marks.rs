@@ -115,3 +115,23 @@ pub(super) fn another_mark(bench: &Bench<'_>) -> Res {
     daemon.kill()?;
     bench.lab.nothing_passes(&[ALLOWED, ALLOWED6], N)
 }
+
+/// Somebody turns hold into one with `--queue-bypass` and sets kordon's mark ahead of it: hold itself
+/// takes that mark away, so the gate still drops what nobody judged.
+pub(super) fn forged_before_hold(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.tool = Some("iptables");
+    let site = Site::new(setup)?;
+    let daemon = site.start()?;
+    bench.lab.passes(ALLOWED, N)?;
+    rules::both("-w -t mangle -A PREROUTING -i cam0 -j MARK --set-mark 0x10000000")?;
+    bench.lab.passes(ALLOWED, N)?;
+    bench.lab.blocked(BLOCKED, N)?;
+    daemon.kill()?;
+    rules::both("-w -t mangle -R kordon-queue 2 -j NFQUEUE --queue-num 40 --queue-bypass")?;
+    bench.lab.nothing_passes(&[ALLOWED, ALLOWED6], N)?;
+    // Positive control: it was hold's own rule that took the mark away.
+    rules::both("-w -t mangle -D kordon-queue 1")?;
+    bench.lab.passes(ALLOWED, N)?;
+    bench.lab.passes(ALLOWED6, N)
+}

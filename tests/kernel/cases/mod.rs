@@ -3,8 +3,11 @@
 mod failures;
 mod marks;
 mod observe;
+mod others;
+mod pressure;
 mod refusals;
 mod reload;
+mod shapes;
 mod verdicts;
 
 use crate::Bench;
@@ -16,15 +19,21 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// Runs in a user namespace, too, when the caller is root.
     pub(crate) verdict: bool,
+    /// Has nothing to do with the backend, or is about both: runs once.
+    pub(crate) once: bool,
     pub(crate) run: fn(&Bench<'_>) -> Res,
 }
 
 const fn verdict(name: &'static str, run: fn(&Bench<'_>) -> Res) -> Case {
-    Case { name, verdict: true, run }
+    Case { name, verdict: true, once: false, run }
 }
 
 const fn case(name: &'static str, run: fn(&Bench<'_>) -> Res) -> Case {
-    Case { name, verdict: false, run }
+    Case { name, verdict: false, once: false, run }
+}
+
+const fn once(name: &'static str, run: fn(&Bench<'_>) -> Res) -> Case {
+    Case { name, verdict: false, once: true, run }
 }
 
 /// All cases, in the order in which they run.
@@ -60,6 +69,23 @@ pub(crate) const CASES: &[Case] = &[
     case("missing_capability_is_refused_by_name", refusals::missing_capability),
     case("bad_input_is_refused_and_touches_nothing", refusals::bad_input),
     case("commands_say_when_no_daemon_runs", refusals::not_running),
+    case("packets_that_find_no_room_are_counted_and_none_passes", pressure::overflow),
+    case("open_passes_what_finds_no_room_and_counts_it", pressure::overflow_open),
+    case("packets_lost_to_a_removed_base_chain_are_counted", pressure::base_chain_removed),
+    case("ipv4_options_do_not_hide_a_destination", shapes::options),
+    case("ipv6_extension_headers_do_not_hide_a_destination", shapes::extension_headers),
+    case("what_cannot_be_read_is_dropped_and_counted_by_cause", shapes::unparsable),
+    case("every_fragment_is_judged", shapes::fragments),
+    case("aggregates_are_held_whole_and_counted_by_their_bytes", shapes::aggregates),
+    once("mark_forged_ahead_of_hold_does_not_pass", marks::forged_before_hold),
+    once("hold_is_last_and_gate_first_among_the_rules_of_others", others::places),
+    once("missing_hold_is_noticed_and_the_gate_counts", others::hold_flushed),
+    once("rules_stay_while_a_daemon_runs", others::remove_refused),
+    once("backend_is_switched_by_a_restart_only", others::backend_switched),
+    once("nonsense_on_the_control_socket_changes_nothing", others::control_nonsense),
+    once("idle_http_clients_do_not_hold_up_packets", others::idle_clients),
+    case("monitor_mode_accounts_for_every_packet", observe::monitor_accounting),
+    case("monitor_list_never_weakens_a_block", observe::monitor_list),
     case("counters_equal_what_the_receivers_saw", observe::accounting),
     case("promtool_accepts_a_live_scrape", observe::promtool),
     case("status_and_health_answer", observe::status),

@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use crate::lab::daemon::List;
 use crate::lab::process::{SHORT, feed};
 use crate::lab::topology::*;
 use crate::lab::{Context, Res};
-use crate::{Bench, daemon::Daemon};
+use crate::{Bench, Site, daemon::Daemon};
 
 /// IP and UDP headers and the probe itself.
 const BYTES: [u64; 2] = [20 + 8 + 16, 40 + 8 + 16];
@@ -67,6 +68,75 @@ pub(super) fn accounting(bench: &Bench<'_>) -> Res {
     let sum = metrics.get("kordon_packets_accepted_total", &[])?
         + metrics.get("kordon_packets_dropped_total", &[])?;
     check("kordon_packets_total", &[], sum)
+}
+
+/// In monitor mode: packets = accepted = what arrived, and the would-drop counters have the shape of those
+/// of enforce mode.
+pub(super) fn monitor_accounting(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.mode = "monitor";
+    let site = Site::new(setup)?;
+    let daemon = site.start()?;
+    let traffic = [(ALLOWED, 29), (ALLOWED6, 7), (EXEMPT, 11), (BLOCKED, 41), (BLOCKED6, 23)];
+    let mut arrived = [0; 2];
+    for (to, count) in traffic.into_iter().chain([(BY_ORIGIN, 13)]) {
+        bench.lab.passes(to, count)?;
+        arrived[usize::from(to.is_ipv6())] += u64::from(count);
+    }
+    let metrics = daemon.metrics()?;
+    let check =
+        |name: &str, labels: &[(&str, &str)], expected: u64| match metrics.or_zero(name, labels) {
+            n if n == expected => Ok(()),
+            n => Err(format!("{name}{labels:?} is {n}, not {expected}")),
+        };
+    for (family, place) in [("ipv4", 0), ("ipv6", 1)] {
+        check("kordon_packets_total", &[("family", family)], arrived[place])?;
+        check("kordon_packets_accepted_total", &[("family", family)], arrived[place])?;
+        let bytes = arrived[place] * BYTES[place];
+        check("kordon_bytes_total", &[("family", family)], bytes)?;
+    }
+    let would = "kordon_packets_would_drop_total";
+    check(would, &[("list", "blocked"), ("reason", "blocked")], 41 + 23)?;
+    check(would, &[("list", "relays"), ("reason", "blocked")], 13)?;
+    check(would, &[], 41 + 23 + 13)?;
+    check("kordon_bytes_would_drop_total", &[("list", "relays")], 13 * BYTES[0])?;
+    check("kordon_packets_dropped_total", &[], 0)?;
+    check("kordon_bytes_dropped_total", &[], 0)?;
+    check("kordon_packets_exempted_total", &[("list", "exempt")], 11)?;
+    check("kordon_camera_packets_total", &[("camera", "gate-3")], arrived[0])?;
+    check("kordon_camera_packets_dropped_total", &[], 0)
+}
+
+/// An address on a monitor list passes and is counted; on a block list as well, it is dropped, whichever
+/// of the two is longer.
+pub(super) fn monitor_list(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.lists.push(List {
+        name: "watched",
+        kind: "prefix",
+        action: "monitor",
+        text: format!("{BLOCKED}\n203.0.113.0/24\n2001:db8:3::/48\n{BLOCKED6}\n{EXEMPT}\n"),
+    });
+    // First in the configuration, too.
+    setup.lists.rotate_right(1);
+    let site = Site::new(setup)?;
+    let daemon = site.start()?;
+    bench.lab.passes(UNLISTED, 7)?;
+    bench.lab.passes(UNLISTED6, 5)?;
+    bench.lab.passes(EXEMPT, 3)?;
+    let metrics = daemon.metrics()?;
+    let labels = [("list", "watched"), ("reason", "monitored")];
+    match metrics.get("kordon_packets_would_drop_total", &labels)? {
+        12 => {}
+        n => return Err(format!("12 packets to watched addresses, {n} counted")),
+    }
+    for to in [BLOCKED, BLOCKED6] {
+        bench.lab.blocked(to, 20)?;
+    }
+    match daemon.metrics()?.get("kordon_packets_dropped_total", &[("list", "blocked")])? {
+        40 => Ok(()),
+        n => Err(format!("40 packets to blocked addresses, {n} counted")),
+    }
 }
 
 pub(super) fn promtool(bench: &Bench<'_>) -> Res {
