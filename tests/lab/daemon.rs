@@ -74,6 +74,8 @@ pub(crate) struct Setup {
     pub(crate) queues: u16,
     /// Bytes of each queue's socket buffer, where not the default.
     pub(crate) buffer: Option<u32>,
+    /// The most that the queues may hold, where not the default.
+    pub(crate) held: Option<&'static str>,
     /// The tool for the rules, where not left to kordon.
     pub(crate) tool: Option<&'static str>,
     /// Mark and mask, where not the default.
@@ -97,6 +99,7 @@ impl Setup {
             backend,
             queues: 1,
             buffer: None,
+            held: None,
             tool: None,
             mark: None,
             port: 19420,
@@ -145,6 +148,9 @@ impl Setup {
         line(format_args!("backend = \"{}\"", self.backend.label()));
         if let Some(bytes) = self.buffer {
             line(format_args!("buffer_bytes = {bytes}"));
+        }
+        if let Some(size) = self.held {
+            line(format_args!("max_held_bytes = \"{size}\""));
         }
         line(format_args!("\n[rules]"));
         if let Some((mark, mask)) = self.mark {

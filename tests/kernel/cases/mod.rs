@@ -70,6 +70,7 @@ pub(crate) const CASES: &[Case] = &[
     case("bad_input_is_refused_and_touches_nothing", refusals::bad_input),
     case("commands_say_when_no_daemon_runs", refusals::not_running),
     case("packets_that_find_no_room_are_counted_and_none_passes", pressure::overflow),
+    case("default_buffer_overflows_before_the_queue", pressure::overflow_by_default),
     case("open_passes_what_finds_no_room_and_counts_it", pressure::overflow_open),
     case("packets_lost_to_a_removed_base_chain_are_counted", pressure::base_chain_removed),
     case("ipv4_options_do_not_hide_a_destination", shapes::options),

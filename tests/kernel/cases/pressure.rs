@@ -40,7 +40,18 @@ fn accepted(daemon: &Daemon) -> Res<u64> {
 
 /// Sent = arrived + lost, to the packet. While the daemon hangs nothing passes, overflow or not.
 pub(super) fn overflow(bench: &Bench<'_>) -> Res {
-    let site = site(bench, "closed")?;
+    sent_is_arrived_and_lost(bench, &site(bench, "closed")?)
+}
+
+/// The same where the buffer's size follows from the queue's length: were the queue full before the buffer,
+/// its losses would leave no gap.
+pub(super) fn overflow_by_default(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.held = Some("16MiB");
+    sent_is_arrived_and_lost(bench, &Site::new(setup)?)
+}
+
+fn sent_is_arrived_and_lost(bench: &Bench<'_>, site: &Site) -> Res {
     let daemon = site.start()?;
     bench.lab.passes(ALLOWED, N)?;
     bench.lab.passes(ALLOWED6, N)?;
