@@ -20,7 +20,6 @@ use crate::control::watch::Watch;
 use crate::counters::{CameraPlaces, ListPlaces, events};
 use crate::evidence::{Evidence, Recorder};
 use crate::failure::{ExitStatus, Failure};
-use crate::netfilter::Plan;
 use crate::ruleset::{Follower, Published, Ruleset};
 use crate::telemetry::{Exporter, Observed, Reloads, RulesState, http};
 
@@ -95,7 +94,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     }
     drop(event_sender);
 
-    let tool = rules::apply(&config, &observed)?;
+    let keeper = rules::apply(&config, &observed)?;
 
     let outcome = runtime.block_on(async {
         let (reloader, reloading) = reloader(Reloading {
@@ -114,11 +113,15 @@ pub fn run(path: &Path) -> Result<(), Failure> {
                 .map_err(|error| Failure::new(ExitStatus::Failed, format!("metrics: {error}")))?;
             tokio::spawn(http::serve(listener, Arc::new(exporter), Arc::clone(&observed)));
         }
-        let status = status::reporter(&config, &observed, tool);
-        let desk = Desk { observed: Arc::clone(&observed), reloader: reloader.clone(), status };
+        let desk = Desk {
+            observed: Arc::clone(&observed),
+            reloader: reloader.clone(),
+            status: status::reporter(&config, &observed, keeper.as_ref().map(|keeper| keeper.tool)),
+            rules: rules::clerk(keeper.clone()),
+        };
         tokio::spawn(server::serve(control, Arc::new(desk)));
-        if let Some(tool) = tool {
-            tokio::spawn(rules::watch(Plan::of(&config), tool, Arc::clone(&observed)));
+        if let Some(keeper) = keeper {
+            tokio::spawn(rules::watch(keeper));
         }
         observed.ready.store(true, Ordering::Release);
         announce(&config, &observed);

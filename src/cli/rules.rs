@@ -7,7 +7,7 @@ use clap::Subcommand;
 use super::{Place, output};
 use crate::config::{Config, RulesBackend};
 use crate::control::client;
-use crate::control::message::Request;
+use crate::control::message::{Answer, Request, RulesOrder};
 use crate::failure::{ExitStatus, Failure};
 use crate::netfilter::{self, Plan, Tool};
 
@@ -23,16 +23,16 @@ enum Action {
     Show,
     /// Put gate and hold in place (gate first)
     Apply,
-    /// Take hold and gate away (hold first): everything passes unjudged from then on
+    /// Take hold and gate away (hold first): everything passes unjudged until `apply`
     Remove {
-        /// Remove even though a daemon is running
-        #[arg(long)]
-        force: bool,
+        /// Why; a running daemon insists on it, logs it and shows it in its status
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        why: String,
     },
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
-    match args.action {
+    match &args.action {
         Action::Show => {
             let config = Config::load(place.config())?;
             let tool = match config.rules.backend {
@@ -45,21 +45,36 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
             };
             output::data(&netfilter::show(&Plan::of(&config), tool))?;
         }
-        Action::Apply => {
-            let config = Config::load(place.config())?;
-            let tool = netfilter::choose(config.rules.backend)?;
-            output::data(&netfilter::apply(&Plan::of(&config), tool)?.to_string())?;
-        }
-        Action::Remove { force } => {
-            if !force && client::ask(&place.socket(), &Request::Status {}).is_ok() {
-                return Err(Failure::new(
-                    ExitStatus::Failed,
-                    "a daemon is running: stop it first, or say --force; \
-                     without the rules everything passes unjudged",
-                ));
+        Action::Apply => match by_daemon(place, RulesOrder::Apply)? {
+            Some(changed) => output::data(&changed)?,
+            None => {
+                let config = Config::load(place.config())?;
+                let tool = netfilter::choose(config.rules.backend)?;
+                output::data(&netfilter::apply(&Plan::of(&config), tool)?.to_string())?;
             }
-            output::data(&netfilter::remove_all()?.to_string())?;
+        },
+        Action::Remove { why } => {
+            match by_daemon(place, RulesOrder::Remove { why: why.clone() })? {
+                Some(changed) => output::data(&changed)?,
+                None => output::data(&netfilter::remove_all()?.to_string())?,
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has a running daemon do it, which otherwise would put back what it did not do itself; `None` where no
+/// daemon runs.
+fn by_daemon(place: &Place, order: RulesOrder) -> Result<Option<String>, Failure> {
+    // A daemon that leaves the rules to others has no part in this. A configuration that cannot be read
+    // must not keep anybody from asking the daemon.
+    if Config::load(place.config()).is_ok_and(|config| !config.rules.manage) {
+        return Ok(None);
+    }
+    match client::ask(&place.socket(), &Request::Rules { order }) {
+        Ok(Answer::Rules(changed)) => Ok(Some(changed)),
+        Ok(_) => Ok(Some(String::new())),
+        Err(failure) if failure.status == ExitStatus::NotRunning => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }

@@ -101,14 +101,23 @@ fn row(label: &str, text: String) -> Vec<String> {
 
 fn rules(status: &Status) -> String {
     let rules = &status.rules;
+    if let Some(why) = &rules.removed {
+        return format!("REMOVED, everything passes: {why}");
+    }
+    let rearmed = match rules.rearmed {
+        0 => String::new(),
+        count => format!("; put back {} times", grouped(count)),
+    };
     match (rules.managed, rules.present) {
         (false, _) => "not managed (rules.manage = false)".to_owned(),
         (true, None) => "not asked yet".to_owned(),
-        (true, Some(true)) => {
-            format!("in place ({}); gate dropped {}", rules.tool, grouped(rules.gate_dropped))
-        }
+        (true, Some(true)) => format!(
+            "in place ({}); gate dropped {}{rearmed}",
+            rules.tool,
+            grouped(rules.gate_dropped)
+        ),
         (true, Some(false)) => {
-            format!("NOT AS PLANNED ({}): {}", rules.tool, rules.faults.join("; "))
+            format!("NOT AS PLANNED ({}): {}{rearmed}", rules.tool, rules.faults.join("; "))
         }
     }
 }

@@ -23,10 +23,28 @@ pub enum Request {
     Status {},
     /// Read configuration and lists again and put them in force.
     Reload {},
+    /// Put the rules in place or take them away.
+    Rules {
+        /// Which of the two.
+        order: RulesOrder,
+    },
     /// What these addresses meet.
     Why {
         /// The addresses.
         addresses: Vec<IpAddr>,
+    },
+}
+
+/// What shall happen to the rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RulesOrder {
+    /// Put in place; ends a removal.
+    Apply,
+    /// Taken away until they are applied again.
+    Remove {
+        /// Why, for the log and the status.
+        why: String,
     },
 }
 
@@ -38,6 +56,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Reload`].
     Reload(ReloadReport),
+    /// To [`Request::Rules`]: what changed, in words.
+    Rules(String),
     /// To [`Request::Why`].
     Why(Vec<Explanation>),
     /// The request was refused or failed.
@@ -62,7 +82,10 @@ impl Answer {
             Answer::Error { status, message } => {
                 Err(Failure::new(ExitStatus::from_code(status), message))
             }
-            answer @ (Answer::Status(_) | Answer::Reload(_) | Answer::Why(_)) => Ok(answer),
+            answer
+            @ (Answer::Status(_) | Answer::Reload(_) | Answer::Rules(_) | Answer::Why(_)) => {
+                Ok(answer)
+            }
         }
     }
 }
@@ -138,6 +161,10 @@ pub struct RulesStatus {
     pub faults: Vec<String>,
     /// Packets dropped by the gate, both families.
     pub gate_dropped: u64,
+    /// Why somebody removed them through the daemon.
+    pub removed: Option<String>,
+    /// How often they were put back.
+    pub rearmed: u64,
 }
 
 /// One queue.

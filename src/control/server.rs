@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use super::message::{self, ADDRESSES, Answer, Request};
+use super::message::{self, ADDRESSES, Answer, Request, RulesOrder};
 use super::reload::Reloader;
 use crate::explain::{self, explain};
 use crate::failure::{ExitStatus, Failure};
@@ -32,7 +32,12 @@ pub struct Desk {
     pub reloader: Reloader,
     /// The status, assembled by the daemon, which knows every room.
     pub status: Box<dyn Fn() -> message::Status + Send + Sync>,
+    /// Who carries out what is asked about the rules.
+    pub rules: Clerk,
 }
+
+/// Carries out an order about the rules and says what changed; blocks.
+pub type Clerk = Box<dyn Fn(RulesOrder) -> Result<String, Failure> + Send + Sync>;
 
 /// Opens the control socket; a stale one of a process that is gone is replaced.
 ///
@@ -86,7 +91,7 @@ pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
     }
 }
 
-async fn exchange(mut stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
+async fn exchange(mut stream: UnixStream, desk: &Arc<Desk>) -> std::io::Result<()> {
     let answer = match tokio::time::timeout(DEADLINE, read(&mut stream)).await {
         Ok(line) => match serde_json::from_slice(&line?) {
             Ok(request) => answer(request, desk).await,
@@ -118,13 +123,21 @@ fn refuse(message: String) -> Answer {
     Failure::new(ExitStatus::Usage, message).into()
 }
 
-async fn answer(request: Request, desk: &Desk) -> Answer {
+async fn answer(request: Request, desk: &Arc<Desk>) -> Answer {
     match request {
         Request::Status {} => Answer::Status(Box::new((desk.status)())),
         Request::Reload {} => match desk.reloader.reload("control socket").await {
             Ok(report) => Answer::Reload(report),
             Err(failure) => failure.into(),
         },
+        Request::Rules { order } => {
+            let desk = Arc::clone(desk);
+            match tokio::task::spawn_blocking(move || (desk.rules)(order)).await {
+                Ok(Ok(changed)) => Answer::Rules(changed),
+                Ok(Err(failure)) => failure.into(),
+                Err(error) => Failure::new(ExitStatus::Failed, error.to_string()).into(),
+            }
+        }
         Request::Why { addresses } if addresses.len() > ADDRESSES => {
             refuse(format!("control: more than {ADDRESSES} addresses in one request"))
         }

@@ -1,66 +1,191 @@
-//! The daemon's part in the rules: put in place at start, looked at ever after.
+//! The daemon's part in the rules: put in place at start, watched ever after, put back when others touch
+//! them.
+//!
+//! Invariant: rules that are not as planned are noticed within [`LOOK`] and put back at once, unless
+//! somebody removed them through the daemon; every such moment is logged with both times and counted.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::config::Config;
-use crate::failure::Failure;
-use crate::netfilter::{self, Plan, Tool};
+use crate::control::message::RulesOrder;
+use crate::control::server::Clerk;
+use crate::failure::{ExitStatus, Failure};
+use crate::netfilter::{self, Generation, Plan, Tool};
 use crate::telemetry::{Observed, RulesState};
 
-/// Time between two looks at the rules in the kernel.
-const LOOK: Duration = Duration::from_secs(5);
+/// Time between two looks at the number of the kernel's rule set.
+const LOOK: Duration = Duration::from_millis(250);
+/// Time between two whole looks while that number stays the same: the gate's counters are read then.
+const WHOLE_LOOK: Duration = Duration::from_secs(5);
+/// Time between two attempts to put the rules back.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// Puts hold and gate in place, if they are ours to manage; the tool that carries them.
-pub(super) fn apply(config: &Config, observed: &Observed) -> Result<Option<Tool>, Failure> {
+/// Keeps the rules.
+pub(super) struct Keeper {
+    plan: Plan,
+    /// The tool that carries them.
+    pub(super) tool: Tool,
+    observed: Arc<Observed>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Why somebody removed the rules through the daemon.
+    removed: Option<String>,
+    /// When the rules were last seen as planned.
+    last_right: Option<Instant>,
+    last_attempt: Option<Instant>,
+}
+
+/// Puts hold and gate in place, if they are ours to manage.
+pub(super) fn apply(
+    config: &Config,
+    observed: &Arc<Observed>,
+) -> Result<Option<Arc<Keeper>>, Failure> {
     if !config.rules.manage {
         tracing::info!("rules.manage = false: the rules are left to you (see `kordon rules show`)");
         return Ok(None);
     }
-    let plan = Plan::of(config);
-    let tool = netfilter::choose(config.rules.backend)?;
-    let applied = netfilter::apply(&plan, tool)?;
-    for line in applied.to_string().lines() {
-        tracing::debug!("rules: {line}");
-    }
-    look(&plan, tool, observed);
-    Ok(Some(tool))
-}
-
-/// Asks the kernel how the rules stand and notes it; each change for the worse is logged.
-fn look(plan: &Plan, tool: Tool, observed: &Observed) {
-    let before = observed.kernel_rules();
-    let mut state = match netfilter::observe(plan, tool) {
-        Ok(found) => RulesState {
-            present: Some(found.in_force()),
-            faults: found.faults(),
-            gate_counters: found.gate_dropped.map(|count| count.unwrap_or(0)),
-            ..RulesState::default()
-        },
-        Err(failure) => RulesState {
-            present: Some(false),
-            faults: vec![failure.message],
-            gate_counters: before.gate_counters,
-            ..RulesState::default()
-        },
+    let keeper = Keeper {
+        plan: Plan::of(config),
+        tool: netfilter::choose(config.rules.backend)?,
+        observed: Arc::clone(observed),
+        state: Mutex::default(),
     };
-    state.tool = tool.to_string();
-    state.continue_from(&before);
-    if state.present == Some(false) && state.faults != before.faults {
-        tracing::error!("rules are not as planned: {}", state.faults.join("; "));
-    } else if state.present == Some(true) && before.present == Some(false) {
-        tracing::info!("rules are as planned again");
-    }
-    observed.set_kernel_rules(state);
+    keeper.apply()?;
+    Ok(Some(Arc::new(keeper)))
 }
 
-pub(super) async fn watch(plan: Plan, tool: Tool, observed: Arc<Observed>) {
-    let plan = Arc::new(plan);
+/// Carries out what the control socket is asked about the rules.
+pub(super) fn clerk(keeper: Option<Arc<Keeper>>) -> Clerk {
+    Box::new(move |order| {
+        let Some(keeper) = &keeper else {
+            return Err(Failure::new(
+                ExitStatus::Failed,
+                "rules.manage = false: this daemon leaves the rules to you",
+            ));
+        };
+        match order {
+            RulesOrder::Apply => keeper.apply(),
+            RulesOrder::Remove { why } => keeper.remove(&why),
+        }
+    })
+}
+
+/// Watches the rules until the runtime ends.
+pub(super) async fn watch(keeper: Arc<Keeper>) {
+    let generation = Arc::new(Generation::open());
+    let mut seen = None;
+    let mut whole_look = Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
-        let (plan, observed) = (Arc::clone(&plan), Arc::clone(&observed));
-        if tokio::task::spawn_blocking(move || look(&plan, tool, &observed)).await.is_err() {
+        let now = generation.as_ref().as_ref().and_then(Generation::read);
+        let wrong = keeper.observed.kernel_rules().present == Some(false);
+        if now.is_some() && now == seen && !wrong && whole_look.elapsed() < WHOLE_LOOK {
+            continue;
+        }
+        (seen, whole_look) = (now, Instant::now());
+        let keeper = Arc::clone(&keeper);
+        if tokio::task::spawn_blocking(move || keeper.keep()).await.is_err() {
             return;
         }
+    }
+}
+
+impl Keeper {
+    /// Puts the rules in place and ends a removal. Returns what changed, in words.
+    pub(super) fn apply(&self) -> Result<String, Failure> {
+        let mut state = self.lock();
+        let applied = netfilter::apply(&self.plan, self.tool)?.to_string();
+        if let Some(why) = state.removed.take() {
+            tracing::warn!("rules applied again; they had been removed: {why}");
+        }
+        for line in applied.lines() {
+            tracing::debug!("rules: {line}");
+        }
+        self.look(&mut state);
+        Ok(applied)
+    }
+
+    /// Removes the rules: everything passes until they are applied again. Returns what changed, in words.
+    pub(super) fn remove(&self, why: &str) -> Result<String, Failure> {
+        if why.trim().is_empty() {
+            return Err(Failure::new(
+                ExitStatus::Usage,
+                "rules remove: say why (--why TEXT): everything passes unjudged from then on",
+            ));
+        }
+        let mut state = self.lock();
+        tracing::error!("rules are being removed, everything passes from now on: {why}");
+        state.removed = Some(why.to_owned());
+        let removed = netfilter::remove_all()?.to_string();
+        self.look(&mut state);
+        Ok(removed)
+    }
+
+    /// Looks, and puts back what is not as planned.
+    fn keep(&self) {
+        let mut state = self.lock();
+        let last_right = state.last_right;
+        if self.look(&mut state) || state.removed.is_some() {
+            return;
+        }
+        if state.last_attempt.is_some_and(|at| at.elapsed() < RETRY) {
+            return;
+        }
+        state.last_attempt = Some(Instant::now());
+        let gap = last_right.map_or(Duration::ZERO, |at| at.elapsed());
+        match netfilter::apply(&self.plan, self.tool) {
+            Ok(applied) => {
+                self.observed.count_rearmed();
+                tracing::warn!(
+                    last_seen_right_ms_ago = gap.as_millis() as u64,
+                    "rules put back: {}",
+                    applied.to_string().trim_end().replace('\n', "; ")
+                );
+                self.look(&mut state);
+            }
+            Err(failure) => tracing::error!("rules cannot be put back: {failure}"),
+        }
+    }
+
+    /// Asks the kernel how the rules stand and notes it; each change for the worse is logged. True if they
+    /// are as planned.
+    fn look(&self, state: &mut State) -> bool {
+        let before = self.observed.kernel_rules();
+        let mut now = match netfilter::observe(&self.plan, self.tool) {
+            Ok(found) => RulesState {
+                present: Some(found.in_force()),
+                faults: found.faults(),
+                gate_counters: found.gate_dropped.map(|count| count.unwrap_or(0)),
+                ..RulesState::default()
+            },
+            Err(failure) => RulesState {
+                present: Some(false),
+                faults: vec![failure.message],
+                gate_counters: before.gate_counters,
+                ..RulesState::default()
+            },
+        };
+        now.tool = self.tool.to_string();
+        now.removed = state.removed.clone();
+        now.continue_from(&before);
+        let right = now.present == Some(true);
+        if right {
+            state.last_right = Some(Instant::now());
+            if before.present == Some(false) {
+                tracing::info!("rules are as planned again");
+            }
+        } else if now.faults != before.faults {
+            tracing::error!("rules are not as planned: {}", now.faults.join("; "));
+        }
+        self.observed.set_kernel_rules(now);
+        right
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

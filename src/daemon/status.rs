@@ -44,6 +44,8 @@ pub(super) fn reporter(
                 present: kernel.present,
                 faults: kernel.faults,
                 gate_dropped: kernel.gate_dropped.iter().sum(),
+                removed: kernel.removed,
+                rearmed: kernel.rearmed,
             },
             queues: queues(&observed),
             traffic: traffic(&observed),

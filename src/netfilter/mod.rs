@@ -11,6 +11,7 @@
 //! force changes nothing. What a rule sets in between, on the same hook, is out of reach: whoever forges
 //! kordon's bits between hold and gate (a CONNMARK restored in the filter table, say) passes the gate.
 
+mod generation;
 mod iptables;
 mod nftables;
 mod plan;
@@ -19,6 +20,7 @@ mod run;
 
 use std::fmt;
 
+pub use generation::Generation;
 pub use plan::Plan;
 
 use crate::config::RulesBackend;

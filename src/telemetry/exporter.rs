@@ -148,6 +148,7 @@ fn daemon(page: &mut Page, observed: &Observed) {
     let kernel = observed.kernel_rules();
     if let Some(present) = kernel.present {
         page.put_one(&families::RULES_PRESENT, flag(present));
+        page.put_one(&families::RULES_REARMED, kernel.rearmed as f64);
         page.put(
             &families::GATE_DROPPED,
             Family::ALL.iter().map(|family| {

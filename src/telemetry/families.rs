@@ -78,6 +78,8 @@ declare! {
         "Packets that reached the gate without kordon's mark, as the kernel counts them.";
     RULES_PRESENT: Gauge "kordon_rules_present" []
         "1 if hold and gate stand in the kernel as planned, when last asked.";
+    RULES_REARMED: Counter "kordon_rules_rearmed_total" []
+        "How often the rules were not as planned and were put back.";
     DURATION: Histogram "kordon_decision_duration_seconds" []
         "Time of one decision, sampled once per batch; the clock itself is part of it.";
     PREFIXES: Gauge "kordon_prefixes" ["family"]

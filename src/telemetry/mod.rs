@@ -45,6 +45,10 @@ pub struct RulesState {
     pub gate_counters: [u64; 2],
     /// The tool that carries the rules.
     pub tool: String,
+    /// Why somebody removed the rules through the daemon, which then leaves them removed.
+    pub removed: Option<String>,
+    /// How often they were put back.
+    pub rearmed: u64,
 }
 
 impl RulesState {
@@ -55,6 +59,7 @@ impl RulesState {
             let new = if now >= then { now - then } else { now };
             self.gate_dropped[family] = before.gate_dropped[family] + new;
         }
+        self.rearmed = before.rearmed;
     }
 }
 
@@ -153,6 +158,11 @@ impl Observed {
     /// Notes the state of the rules.
     pub fn set_kernel_rules(&self, state: RulesState) {
         *self.kernel_rules.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Notes that the rules were put back.
+    pub fn count_rearmed(&self) {
+        self.kernel_rules.lock().unwrap_or_else(PoisonError::into_inner).rearmed += 1;
     }
 
     /// Sum of a counter over all packet threads.

@@ -1,0 +1,117 @@
+//! The number of the kernel's nftables rule set: it changes whenever anybody commits anything.
+//!
+//! One small netlink exchange, so that rules can be watched several times a second without running a
+//! program. iptables-nft commits through nf_tables, too, and so changes the number.
+//!
+//! Sources: include/uapi/linux/netfilter/nf_tables.h (`NFT_MSG_GETGEN`, `NFTA_GEN_ID`),
+//! net/netfilter/nf_tables_api.c (`nf_tables_getgen`).
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
+    setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+/// `NFNL_SUBSYS_NFTABLES` << 8 | `NFT_MSG_GETGEN`.
+const GET: u16 = 10 << 8 | 16;
+/// `NFNL_SUBSYS_NFTABLES` << 8 | `NFT_MSG_NEWGEN`.
+const NEW: u16 = 10 << 8 | 15;
+/// `NFTA_GEN_ID`.
+const ID: u16 = 1;
+/// Bytes of a netlink header and nfnetlink's header behind it.
+const HEADERS: usize = 20;
+
+/// Asks for the number, over a socket that stays open.
+#[derive(Debug)]
+pub struct Generation(OwnedFd);
+
+impl Generation {
+    /// A socket to ask over; `None` where there is none to be had.
+    pub fn open() -> Option<Generation> {
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkNetFilter,
+        )
+        .ok()?;
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0)).ok()?;
+        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(200)).ok()?;
+        Some(Generation(socket))
+    }
+
+    /// The number now; `None` where the kernel does not say (no nf_tables, no permission).
+    pub fn read(&self) -> Option<u32> {
+        send(self.0.as_raw_fd(), &request(), MsgFlags::MSG_NOSIGNAL).ok()?;
+        let mut answer = [0_u8; 512];
+        let length = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty()).ok()?;
+        number(answer.get(..length)?)
+    }
+}
+
+fn request() -> [u8; HEADERS] {
+    let mut message = [0; HEADERS];
+    let (length, kind, request) = (HEADERS as u32, GET, 1_u16);
+    let fields =
+        length.to_ne_bytes().into_iter().chain(kind.to_ne_bytes()).chain(request.to_ne_bytes());
+    message.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
+    message
+}
+
+/// The number in the kernel's answer; total over any bytes.
+fn number(answer: &[u8]) -> Option<u32> {
+    let kind = u16::from_ne_bytes(*answer.get(4..)?.first_chunk()?);
+    if kind != NEW {
+        return None;
+    }
+    let mut rest = answer.get(HEADERS..)?;
+    loop {
+        let length = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
+        let attribute = u16::from_ne_bytes(*rest.get(2..)?.first_chunk()?);
+        if attribute == ID {
+            return Some(u32::from_be_bytes(*rest.get(4..)?.first_chunk()?));
+        }
+        rest = rest.get(length.max(4).next_multiple_of(4)..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer() -> Vec<u8> {
+        let mut bytes = request().to_vec();
+        bytes[4..6].copy_from_slice(&NEW.to_ne_bytes());
+        for (kind, value) in [(2_u16, [0, 0, 0, 9]), (ID, [0, 0, 1, 2])] {
+            bytes.extend(8_u16.to_ne_bytes());
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend(value);
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_number_is_found_among_other_attributes() {
+        assert_eq!(number(&answer()), Some(0x102));
+    }
+
+    #[test]
+    fn an_answer_cut_short_or_of_another_kind_has_no_number() {
+        let whole = answer();
+        for length in 0..whole.len() {
+            assert_eq!(number(&whole[..length]), None, "{length} bytes");
+        }
+        let mut other = answer();
+        other[4] = 2;
+        assert_eq!(number(&other), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_end(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..100)) {
+            let _ = number(&bytes);
+        }
+    }
+}
