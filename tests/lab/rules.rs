@@ -65,6 +65,38 @@ pub(crate) fn volume(comment: &str) -> Res<(u64, u64)> {
     Ok((packets, bytes))
 }
 
+/// How many packets the gate has dropped, in both families.
+pub(crate) fn gate_dropped() -> Res<u64> {
+    let text = if in_nftables() {
+        tool("nft", &["list", "counters", "table", "inet", "kordon"])?
+    } else {
+        // As a counter of nftables' is listed: `packets 12 bytes 345`.
+        let mut text = String::new();
+        for program in ["iptables-nft-save", "ip6tables-nft-save"] {
+            for line in tool(program, &["-c", "-t", "security"])?.lines() {
+                if line.contains("-A kordon-check") && line.ends_with("-j DROP") {
+                    let counts = line.trim_start_matches('[').split(':').next();
+                    text += &format!("packets {} ", counts.unwrap_or_default());
+                }
+            }
+        }
+        text
+    };
+    let mut words = text.split_whitespace();
+    let (mut found, mut dropped) = (0, 0);
+    while let Some(word) = words.next() {
+        if word == "packets" {
+            let count = words.next().and_then(|count| count.parse::<u64>().ok());
+            dropped += count.ok_or_else(|| format!("no count in {text:?}"))?;
+            found += 1;
+        }
+    }
+    match found {
+        2 => Ok(dropped),
+        n => Err(format!("{n} counters of the gate, not one for each family: {text:?}")),
+    }
+}
+
 /// All rules of both families, for comparing before and after.
 pub(crate) fn snapshot() -> Res<String> {
     let mut text = tool("iptables-nft", &["-w", "-t", "mangle", "-S"])?;

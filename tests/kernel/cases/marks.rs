@@ -128,7 +128,8 @@ pub(super) fn forged_before_hold(bench: &Bench<'_>) -> Res {
     bench.lab.passes(ALLOWED, N)?;
     bench.lab.blocked(BLOCKED, N)?;
     daemon.kill()?;
-    rules::both("-w -t mangle -R kordon-queue 2 -j NFQUEUE --queue-num 40 --queue-bypass")?;
+    rules::both("-w -t mangle -A kordon-queue -j NFQUEUE --queue-num 40 --queue-bypass")?;
+    rules::both("-w -t mangle -D kordon-queue -j NFQUEUE --queue-num 40")?;
     bench.lab.nothing_passes(&[ALLOWED, ALLOWED6], N)?;
     // Positive control: it was hold's own rule that took the mark away.
     rules::both("-w -t mangle -D kordon-queue 1")?;

@@ -47,6 +47,11 @@ pub(super) fn hold_flushed(bench: &Bench<'_>) -> Res {
     bench.lab.nothing_passes(&[ALLOWED], N)?;
     bench.lab.nothing_passes(&[ALLOWED6], 2 * N)?;
     // The daemon looks every five seconds.
+    match rules::gate_dropped()? {
+        n if n == u64::from(3 * N) => {}
+        n => return Err(format!("{} packets met the gate, it dropped {n}", 3 * N)),
+    }
+    // The daemon looks every five seconds.
     if !wait_until(Duration::from_secs(12), || present().is_ok_and(|n| n == 0)) {
         return Err("hold is flushed, and kordon_rules_present stays 1".to_owned());
     }

@@ -108,6 +108,18 @@ pub(super) fn several_queues(bench: &Bench<'_>) -> Res {
         return Err(format!("280 packets sent, {} judged", judged(&daemon)?));
     }
     blocked.iter().try_for_each(|stream| bench.lab.none_arrived(stream))?;
+    // The kernel says how many packets each queue had, to the real root only.
+    if let Ok(text) = std::fs::read_to_string("/proc/net/netfilter/nfnetlink_queue") {
+        for queue in ["40", "41"] {
+            let words = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let mut line = words.filter(|words| words.first() == Some(&queue));
+            // queue, port id, held, copy mode, copy range, dropped, user dropped, last packet id
+            match line.next().and_then(|words| words.get(7).copied()) {
+                None | Some("0") => return Err(format!("queue {queue} had no packet:\n{text}")),
+                Some(_) => {}
+            }
+        }
+    }
     let metrics = daemon.metrics()?;
     let mut queues = metrics.label_values("kordon_queue_buffer_size_bytes", "queue");
     queues.sort_unstable();
