@@ -79,7 +79,7 @@ declare! {
     RULES_PRESENT: Gauge "kordon_rules_present" []
         "1 if hold and gate stand in the kernel as planned, when last asked.";
     DURATION: Histogram "kordon_decision_duration_seconds" []
-        "Time of one decision, sampled once per batch; the clock itself is part of it.";
+        "Time of one decision: the mean of a batch, one sample per batch.";
     PREFIXES: Gauge "kordon_prefixes" ["family"]
         "Distinct prefixes in the rule set in force.";
     LIST_ENTRIES: Gauge "kordon_list_entries" ["list"]
