@@ -84,6 +84,21 @@ fn every_truncation_of_every_sample_is_decided_and_none_of_a_blocked_one_passes(
 }
 
 #[test]
+fn a_batch_is_decided_as_its_packets_are_one_by_one() {
+    let rules = rules(&[("block", Action::Block, "0.0.0.0/1"), ("block", Action::Block, "::/1")]);
+    let mut decisions = Decisions::for_batches_of(4);
+    let packets: Vec<Vec<u8>> = good().into_iter().map(|sample| sample.bytes).collect();
+    let truncated = packets.iter().map(|bytes| bytes[..bytes.len() / 2].to_vec());
+    let all: Vec<Vec<u8>> = packets.iter().cloned().chain(truncated).collect();
+    for batch in all.chunks(5) {
+        let held = batch.iter().map(|bytes| Held::from(bytes.as_slice()));
+        decide_all(&rules, held, &mut decisions);
+        let one_by_one: Vec<_> = batch.iter().map(|b| decide(&rules, b.as_slice())).collect();
+        assert_eq!(decisions.iter().collect::<Vec<_>>(), one_by_one);
+    }
+}
+
+#[test]
 fn exempt_inside_blocked_and_blocked_inside_exempt_are_both_accepted() {
     let inside =
         rules(&[("b", Action::Block, "203.0.113.0/24"), ("e", Action::Allow, "203.0.113.7/32")]);

@@ -64,6 +64,11 @@ impl<B: Bits> Entry<B> {
     }
 }
 
+/// Sorted entries, those of the same prefix together.
+pub(super) fn by_prefix<B: Bits>(sorted: &[Entry<B>]) -> impl Iterator<Item = &[Entry<B>]> {
+    sorted.chunk_by(|a, b| a.bits == b.bits && a.length == b.length)
+}
+
 /// Every entry of `sorted` that covers `bits`, longest first.
 pub(super) fn covering<B: Bits>(sorted: &[Entry<B>], bits: B) -> Vec<Match> {
     let mut found = Vec::new();

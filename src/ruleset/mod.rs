@@ -6,8 +6,11 @@
 
 mod entries;
 mod load;
+mod precedence;
 mod publish;
 mod table;
+mod v4;
+mod v6;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

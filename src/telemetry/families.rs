@@ -81,7 +81,7 @@ declare! {
     RULES_REARMED: Counter "kordon_rules_rearmed_total" []
         "How often the rules were not as planned and were put back.";
     DURATION: Histogram "kordon_decision_duration_seconds" []
-        "Time of one decision, sampled once per batch; the clock itself is part of it.";
+        "Time of one decision: the mean of a batch, one sample per batch.";
     PREFIXES: Gauge "kordon_prefixes" ["family"]
         "Distinct prefixes in the rule set in force.";
     LIST_ENTRIES: Gauge "kordon_list_entries" ["list"]
