@@ -23,9 +23,13 @@ use crate::failure::{ExitStatus, Failure};
 use crate::ruleset::{Follower, Published, Ruleset};
 use crate::telemetry::{Exporter, Observed, Reloads, RulesState, http};
 
+mod fault;
 mod queues;
 mod rules;
 mod status;
+mod watchdog;
+
+use watchdog::Watchdog;
 
 /// Runs until a signal or a fatal failure ends it.
 ///
@@ -35,6 +39,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let began = Instant::now();
     // Places in messages shall mean the same to whoever asks from another folder.
     let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut fault = fault::asked()?;
     let config = Config::load(path)?;
     let lists = Arc::new(ListPlaces::default());
     let rules = Ruleset::load(&config, |name| lists.place(name), None)?;
@@ -90,7 +95,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     for queue in queues {
         let account = queue.account(&cameras, &event_sender, &config);
         let follower = Follower::new(Arc::clone(&published));
-        threads.push(queue.spawn(follower, account, began, &stop, &failed)?);
+        threads.push(queue.spawn(follower, account, began, &stop, &failed, fault.take())?);
     }
     drop(event_sender);
 
@@ -125,16 +130,17 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         }
         observed.ready.store(true, Ordering::Release);
         announce(&config, &observed);
-        serve(signals, &reloader, failures, &observed).await
+        let watchdog = Watchdog::new(observed.queues.len());
+        serve(signals, &reloader, failures, watchdog, &observed).await
     });
 
     notify("STOPPING=1");
     stop.store(true, Ordering::Relaxed);
-    for thread in threads {
-        // A thread that panicked has ended the process already.
-        let _joined = thread.join();
-    }
     if outcome.is_ok() {
+        for thread in threads {
+            // A thread that panicked has ended the process already.
+            let _joined = thread.join();
+        }
         tracing::info!(
             "stopped; {}",
             match (config.is_open(), config.rules.manage) {
@@ -208,13 +214,17 @@ async fn serve(
     mut signals: Signals,
     reloader: &Reloader,
     mut failures: mpsc::UnboundedReceiver<Failure>,
+    mut watchdog: Watchdog,
     observed: &Observed,
 ) -> Result<(), Failure> {
+    let stalled = watchdog.watch(observed);
+    tokio::pin!(stalled);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => reloader.request("SIGHUP"),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
+            failure = &mut stalled => return Err(failure),
             failure = failures.recv() => {
                 if let Some(failure) = failure {
                     return Err(failure);

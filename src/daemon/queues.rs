@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::fault::Fault;
 use super::spawn;
 use crate::config::{Config, QueueBackend};
 use crate::counters::{Account, CameraPlaces, Event, Shard};
@@ -97,8 +98,18 @@ impl Opened {
         began: Instant,
         stop: &Arc<AtomicBool>,
         failed: &mpsc::UnboundedSender<Failure>,
+        fault: Option<Fault>,
     ) -> Result<JoinHandle<()>, Failure> {
         let (stop, failed) = (Arc::clone(stop), failed.clone());
+        if fault == Some(Fault::StallFirstWorker) {
+            return spawn(&format!("kordon-queue-{}", self.number), move || {
+                // The queue stays open and unread for as long as the process lives.
+                let _held = self.queue;
+                loop {
+                    std::thread::park();
+                }
+            });
+        }
         match self.queue {
             AnyBackend::Native(queue) => {
                 spawn_worker(self.number, Worker::new(*queue, rules, account, began), stop, failed)

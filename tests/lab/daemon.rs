@@ -82,6 +82,8 @@ pub(crate) struct Setup {
     pub(crate) mark: Option<(u32, u32)>,
     pub(crate) port: u16,
     pub(crate) watch: bool,
+    /// Variables in the daemon's environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) lists: Vec<List>,
     /// `start,end,asn,org` lines.
     pub(crate) origin: String,
@@ -104,6 +106,7 @@ impl Setup {
             mark: None,
             port: 19420,
             watch: false,
+            environment: Vec::new(),
             lists: vec![
                 List {
                     name: "blocked",
@@ -274,6 +277,7 @@ impl Site {
             .args(["run", "--config", CONFIG])
             .current_dir(&self.folder)
             .env("NO_COLOR", "1")
+            .envs(self.setup.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)

@@ -69,6 +69,8 @@ pub(crate) const CASES: &[Case] = &[
     case("missing_capability_is_refused_by_name", refusals::missing_capability),
     case("bad_input_is_refused_and_touches_nothing", refusals::bad_input),
     case("commands_say_when_no_daemon_runs", refusals::not_running),
+    once("stalled_packet_thread_ends_the_daemon", failures::stalled),
+    once("service_manager_hears_of_start_life_and_stop", failures::service_manager),
     case("packets_that_find_no_room_are_counted_and_none_passes", pressure::overflow),
     case("default_buffer_overflows_before_the_queue", pressure::overflow_by_default),
     case("open_passes_what_finds_no_room_and_counts_it", pressure::overflow_open),
