@@ -41,6 +41,15 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut fault = fault::asked()?;
     let config = Config::load(path)?;
+    // Made before the lists are read: what changes from now on is not missed.
+    let watch = match config.watch {
+        true => Some(Watch::new(path, &config)).transpose(),
+        false => Ok(None),
+    };
+    let watch = watch.unwrap_or_else(|failure| {
+        tracing::error!("{failure}; lists are not watched, use `kordon reload`");
+        None
+    });
     let lists = Arc::new(ListPlaces::default());
     let rules = Ruleset::load(&config, |name| lists.place(name), None)?;
     let loaded = (rules.compiled, began.elapsed());
@@ -106,10 +115,10 @@ pub fn run(path: &Path) -> Result<(), Failure> {
             path: path.to_path_buf(),
             running: config.clone(),
             observed: Arc::clone(&observed),
+            freeing: AtomicBool::new(false),
         });
         tokio::spawn(reloading);
-        if config.watch {
-            let watch = Watch::new(path, &config)?;
+        if let Some(watch) = watch {
             let (reloader, stop) = (reloader.clone(), Arc::clone(&stop));
             threads.push(spawn("kordon-watch", move || watch.run(&reloader, &stop))?);
         }
@@ -134,6 +143,8 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         serve(signals, &reloader, failures, watchdog, &observed).await
     });
 
+    // Not to be waited for: a reload may hang on a disk that is gone.
+    runtime.shutdown_background();
     notify("STOPPING=1");
     stop.store(true, Ordering::Relaxed);
     if outcome.is_ok() {
@@ -143,10 +154,11 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         }
         tracing::info!(
             "stopped; {}",
-            match (config.is_open(), config.rules.manage) {
-                (_, false) => "the rules are not managed by kordon and stay as they are",
-                (false, true) => "the rules stay: nothing passes until kordon runs again",
-                (true, true) => "the rules stay, open: everything passes unjudged",
+            match (config.rules.manage, observed.kernel_rules().removed, config.is_open()) {
+                (false, _, _) => "the rules are not managed by kordon and stay as they are",
+                (true, Some(_), _) => "the rules were removed: everything passes",
+                (true, None, false) => "the rules stay: nothing passes until kordon runs again",
+                (true, None, true) => "the rules stay, open: everything passes unjudged",
             }
         );
     }

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::queue::{NativeQueue, NfqQueue, PacketQueue, QueueSettings};
 use crate::ruleset::Follower;
 use crate::telemetry::QueueView;
+use crate::verdict::Mark;
 use crate::worker::Worker;
 
 /// One open queue of either backend, and its thread's counters.
@@ -38,7 +39,11 @@ pub(super) fn open(config: &Config, cameras: &CameraPlaces) -> Result<Vec<Opened
                 max_length: config.queue.max_length,
                 buffer_bytes: config.queue.buffer_bytes,
                 fail_open: config.is_open(),
-                accept_mark: config.rules.mark,
+                // Where no gate stands, nobody would clear it again.
+                accept_mark: match config.is_open() {
+                    true => Mark { value: 0, ..config.rules.mark },
+                    false => config.rules.mark,
+                },
             };
             let (queue, granted) = match config.queue.backend {
                 QueueBackend::Native => {

@@ -82,6 +82,8 @@ pub(crate) struct Setup {
     pub(crate) mark: Option<(u32, u32)>,
     pub(crate) port: u16,
     pub(crate) watch: bool,
+    /// Where its log goes, if not into the site's folder.
+    pub(crate) log: Option<&'static str>,
     /// Variables in the daemon's environment.
     pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) lists: Vec<List>,
@@ -106,6 +108,7 @@ impl Setup {
             mark: None,
             port: 19420,
             watch: false,
+            log: None,
             environment: Vec::new(),
             lists: vec![
                 List {
@@ -265,7 +268,7 @@ impl Site {
 
     /// Starts the daemon through `setpriv` with these further options.
     pub(crate) fn spawn_through(&self, setpriv: &[&str]) -> Res<Daemon> {
-        let log = self.folder.join("log");
+        let log = self.setup.log.map_or_else(|| self.folder.join("log"), PathBuf::from);
         let open = || std::fs::File::options().create(true).append(true).open(&log);
         let (out, err) = (open().context(log.display())?, open().context(log.display())?);
         // It dies with us, even if we are killed.
