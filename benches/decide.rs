@@ -138,6 +138,8 @@ fn ruleset(table: Table) -> Arc<Published> {
         basis: Basis::default(),
         lines: 0,
         prefixes: 0,
+        duplicates: 0,
+        unterminated: false,
         digest: 0,
         changed: 0,
         counter: 1,

@@ -20,7 +20,7 @@ use crate::verdict::{Family, Reason, Unparsable, Verdict};
 /// The most list names that one process may see in its life, the empty one (no list) included.
 pub const PLACES: usize = 1024;
 /// Events that wait for the evidence thread; beyond it they are counted and dropped.
-const EVENTS: usize = 16_384;
+pub const EVENTS: usize = 16_384;
 
 /// A counter with one writer and any number of readers.
 #[derive(Debug, Default)]

@@ -23,9 +23,13 @@ use crate::failure::{ExitStatus, Failure};
 use crate::ruleset::{Follower, Published, Ruleset};
 use crate::telemetry::{Exporter, Observed, Reloads, RulesState, http};
 
+mod fault;
 mod queues;
 mod rules;
 mod status;
+mod watchdog;
+
+use watchdog::Watchdog;
 
 /// Runs until a signal or a fatal failure ends it.
 ///
@@ -35,7 +39,17 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let began = Instant::now();
     // Places in messages shall mean the same to whoever asks from another folder.
     let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut fault = fault::asked()?;
     let config = Config::load(path)?;
+    // Made before the lists are read: what changes from now on is not missed.
+    let watch = match config.watch {
+        true => Some(Watch::new(path, &config)).transpose(),
+        false => Ok(None),
+    };
+    let watch = watch.unwrap_or_else(|failure| {
+        tracing::error!("{failure}; lists are not watched, use `kordon reload`");
+        None
+    });
     let lists = Arc::new(ListPlaces::default());
     let rules = Ruleset::load(&config, |name| lists.place(name), None)?;
     let loaded = (rules.compiled, began.elapsed());
@@ -90,7 +104,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     for queue in queues {
         let account = queue.account(&cameras, &event_sender, &config);
         let follower = Follower::new(Arc::clone(&published));
-        threads.push(queue.spawn(follower, account, began, &stop, &failed)?);
+        threads.push(queue.spawn(follower, account, began, &stop, &failed, fault.take())?);
     }
     drop(event_sender);
 
@@ -101,10 +115,10 @@ pub fn run(path: &Path) -> Result<(), Failure> {
             path: path.to_path_buf(),
             running: config.clone(),
             observed: Arc::clone(&observed),
+            freeing: AtomicBool::new(false),
         });
         tokio::spawn(reloading);
-        if config.watch {
-            let watch = Watch::new(path, &config)?;
+        if let Some(watch) = watch {
             let (reloader, stop) = (reloader.clone(), Arc::clone(&stop));
             threads.push(spawn("kordon-watch", move || watch.run(&reloader, &stop))?);
         }
@@ -125,22 +139,26 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         }
         observed.ready.store(true, Ordering::Release);
         announce(&config, &observed);
-        serve(signals, &reloader, failures, &observed).await
+        let watchdog = Watchdog::new(observed.queues.len());
+        serve(signals, &reloader, failures, watchdog, &observed).await
     });
 
+    // Not to be waited for: a reload may hang on a disk that is gone.
+    runtime.shutdown_background();
     notify("STOPPING=1");
     stop.store(true, Ordering::Relaxed);
-    for thread in threads {
-        // A thread that panicked has ended the process already.
-        let _joined = thread.join();
-    }
     if outcome.is_ok() {
+        for thread in threads {
+            // A thread that panicked has ended the process already.
+            let _joined = thread.join();
+        }
         tracing::info!(
             "stopped; {}",
-            match (config.is_open(), config.rules.manage) {
-                (_, false) => "the rules are not managed by kordon and stay as they are",
-                (false, true) => "the rules stay: nothing passes until kordon runs again",
-                (true, true) => "the rules stay, open: everything passes unjudged",
+            match (config.rules.manage, observed.kernel_rules().removed, config.is_open()) {
+                (false, _, _) => "the rules are not managed by kordon and stay as they are",
+                (true, Some(_), _) => "the rules were removed: everything passes",
+                (true, None, false) => "the rules stay: nothing passes until kordon runs again",
+                (true, None, true) => "the rules stay, open: everything passes unjudged",
             }
         );
     }
@@ -208,13 +226,17 @@ async fn serve(
     mut signals: Signals,
     reloader: &Reloader,
     mut failures: mpsc::UnboundedReceiver<Failure>,
+    mut watchdog: Watchdog,
     observed: &Observed,
 ) -> Result<(), Failure> {
+    let stalled = watchdog.watch(observed);
+    tokio::pin!(stalled);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => reloader.request("SIGHUP"),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
+            failure = &mut stalled => return Err(failure),
             failure = failures.recv() => {
                 if let Some(failure) = failure {
                     return Err(failure);

@@ -74,6 +74,10 @@ pub(super) fn gather_prefixes(
     }
 }
 
+/// The most prefixes in one list: four times the internet's routing table, and a bound on the memory that
+/// one wrong file can take (about 100 bytes for each while it is read).
+const MAX_ENTRIES: usize = 5_000_000;
+
 fn gather(path: &Path, allow_wide: bool, errors: &mut ListErrors) -> Result<PrefixList, Failure> {
     let mut list = PrefixList::default();
     let mut seen = HashSet::new();
@@ -81,6 +85,11 @@ fn gather(path: &Path, allow_wide: bool, errors: &mut ListErrors) -> Result<Pref
     while let Some((line, bytes)) = lines.next(errors)? {
         match entry(bytes, allow_wide) {
             Ok(None) => {}
+            Ok(Some(_)) if list.entries.len() == MAX_ENTRIES => {
+                let message = format!("more than {MAX_ENTRIES} prefixes in one list");
+                errors.refuse(Place::at(path, line, 1), message);
+                break;
+            }
             Ok(Some(prefix)) if seen.insert(prefix) => {
                 list.entries.push(PrefixLine { prefix, line });
             }

@@ -95,6 +95,18 @@ fn check_lists(config: &Config, findings: &mut Findings) {
             ListKind::Prefix => format!("{}: {} prefixes", list.name, list.prefixes),
         };
         findings.add("list", "ok", format!("{detail} ({})", list.action.label()));
+        if list.unterminated {
+            let detail = format!(
+                "{}: {}: the last line has no line end: is the file whole?",
+                list.name,
+                list.path.display()
+            );
+            findings.add("list", "warning", detail);
+        }
+        if list.duplicates > 0 {
+            let detail = format!("{}: {} lines repeat earlier ones", list.name, list.duplicates);
+            findings.add("list", "warning", detail);
+        }
         if list.basis.line().is_empty() {
             let detail = format!("{}: no basis: nobody can say later by which order", list.name);
             findings.add("list", "warning", detail);

@@ -45,6 +45,8 @@ fn start_log(level: Level) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_ansi(colour)
+        // A line that cannot be written is lost; saying so on the same stderr would panic.
+        .log_internal_errors(false)
         .with_target(false);
     // A second subscriber exists only in tests; the first one stays.
     let _first = if journal { log.without_time().try_init() } else { log.try_init() };

@@ -33,7 +33,12 @@ fn text(status: &Status) -> String {
         "monitor" => "MONITOR: nothing is dropped",
         _ => "ENFORCING",
     };
-    let down = if status.open { "everything passes (open)" } else { "nothing passes (closed)" };
+    let down = match (status.open, &status.rules.removed, status.rules.managed) {
+        (true, _, _) => "everything passes (open)",
+        (false, Some(_), _) => "everything passes, as now: THE RULES ARE REMOVED",
+        (false, None, true) => "nothing passes (closed)",
+        (false, None, false) => "whatever your own rules say (rules.manage = false)",
+    };
     let mut rows = vec![
         row("mode", format!("{mode}; if the daemon is down: {down}")),
         row(

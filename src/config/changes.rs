@@ -9,7 +9,10 @@ use super::Config;
 /// not, because kernel rules and threads were laid out by them. What only follows from another key (the
 /// buffer's size from the number of queues) is not named beside it.
 pub fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
-    let same_count = running.queue.count == new.queue.count;
+    // A machine may get or lose cores while the daemon runs; nobody changed a key then.
+    let left_out = running.queue.count_follows_machine && new.queue.count_follows_machine;
+    let equal_count = running.queue.count == new.queue.count;
+    let same_count = equal_count || left_out;
     let same_length = running.queue.max_length == new.queue.max_length;
     let keys: [(&'static str, bool); 16] = [
         ("mode", running.mode == new.mode),
@@ -25,7 +28,7 @@ pub fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("queue.count", same_count),
         ("queue.backend", running.queue.backend == new.queue.backend),
         ("queue.copy_range", running.queue.copy_range == new.queue.copy_range),
-        ("queue.max_held_bytes", same_length || !same_count),
+        ("queue.max_held_bytes", same_length || !equal_count),
         (
             "queue.buffer_bytes",
             running.queue.buffer_bytes == new.queue.buffer_bytes || !same_length,

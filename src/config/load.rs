@@ -48,7 +48,8 @@ impl Config {
     }
 }
 
-fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// The files in `conf.d`, in lexical order.
+pub(super) fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -57,7 +58,9 @@ fn drop_ins(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| Failure::reading(folder, &error))?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        // Editors leave hidden files (locks, backups) beside those they edit.
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
             files.push(path);
         }
     }
@@ -331,6 +334,7 @@ impl Draft {
             queue: QueueConfig {
                 first: self.first,
                 count,
+                count_follows_machine: self.count.is_none(),
                 backend: self.backend,
                 copy_range: self.copy_range,
                 max_length,

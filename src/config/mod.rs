@@ -81,6 +81,8 @@ pub struct QueueConfig {
     pub first: u16,
     /// How many queues (and packet threads), from `first` up.
     pub count: u16,
+    /// `count` was left out and follows from the machine.
+    pub count_follows_machine: bool,
     /// Which code talks to the kernel's queue.
     pub backend: QueueBackend,
     /// Bytes of each packet that the kernel copies to us.

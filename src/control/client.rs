@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::message::{Answer, Request};
 use crate::failure::{ExitStatus, Failure};
 
-/// How long an answer may take; a reload of millions of lines is long.
+/// How long a reload or an order about the rules may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything else may take; a daemon that hangs shall not look like one that thinks.
+const SHORT_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
 const ANSWER_LIMIT: u64 = 16 << 20;
 
@@ -22,8 +24,8 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Answer, Failure> {
     let stream = UnixStream::connect(socket).map_err(|error| unreachable_daemon(socket, &error))?;
     let answer = exchange(stream, request).map_err(|error| {
         Failure::new(
-            ExitStatus::NotRunning,
-            format!("{}: the daemon did not answer: {error}", socket.display()),
+            ExitStatus::Failed,
+            format!("{}: a daemon is there and did not answer: {error}", socket.display()),
         )
     })?;
     answer.into_result()
@@ -39,13 +41,17 @@ fn unreachable_daemon(socket: &Path, error: &std::io::Error) -> Failure {
         std::io::ErrorKind::PermissionDenied => {
             Failure::new(ExitStatus::NoPermission, format!("{place}: permission denied"))
         }
-        _ => Failure::new(ExitStatus::NotRunning, format!("{place}: {error}")),
+        _ => Failure::new(ExitStatus::Failed, format!("{place}: {error}")),
     }
 }
 
 fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let patience = match request {
+        Request::Reload { .. } | Request::Rules { .. } => PATIENCE,
+        Request::Status { .. } | Request::Why { .. } => SHORT_PATIENCE,
+    };
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;

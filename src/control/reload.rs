@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -58,6 +59,8 @@ pub struct Reloading {
     pub running: Config,
     /// Where it is published and noted.
     pub observed: Arc<Observed>,
+    /// Replaced rule sets are being freed; one thread does it, however many reloads there are.
+    pub freeing: AtomicBool,
 }
 
 /// A way to ask for reloads, and the task that carries them out.
@@ -84,10 +87,13 @@ async fn carry_out(
             // A client that has gone away does not need its answer.
             let _gone = reply.send(outcome.clone());
         }
-        tokio::task::spawn_blocking({
+        if !reloading.freeing.swap(true, Ordering::AcqRel) {
             let job = Arc::clone(&reloading);
-            move || job.free_replaced()
-        });
+            tokio::task::spawn_blocking(move || {
+                job.free_replaced();
+                job.freeing.store(false, Ordering::Release);
+            });
+        }
     }
 }
 
@@ -129,6 +135,12 @@ impl Reloading {
         }
         let old = observed.rules.current();
         let next = Ruleset::load(&config, |name| observed.lists.place(name), Some(&old))?;
+        for list in next.lists.iter().filter(|list| list.unterminated) {
+            tracing::warn!(
+                "{}: the last line has no line end: is the file whole?",
+                list.path.display()
+            );
+        }
         let changes = Changes::between(&old, &next);
         drop(old);
         let at = next.compiled;
@@ -147,7 +159,7 @@ impl Reloading {
 
     /// Frees replaced rule sets as the packet threads let go of them: within one wait for packets.
     fn free_replaced(&self) {
-        for _ in 0..20 {
+        for _ in 0..40 {
             if self.observed.rules.sweep() == 0 {
                 return;
             }

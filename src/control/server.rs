@@ -3,7 +3,7 @@
 //! Invariants: at most [`CONNECTIONS`] connections and [`message::REQUEST_LIMIT`] bytes of request, and a
 //! client has [`DEADLINE`] to say what it wants. Total over any bytes.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +54,12 @@ pub fn listen(path: &Path) -> Result<UnixListener, Failure> {
         let failure = Failure::reading(path, &error);
         Failure::new(failure.status, format!("control.socket {}", failure.message))
     };
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+        return Err(Failure::new(
+            ExitStatus::BadConfig,
+            format!("control.socket {}: a file that is no socket is there", path.display()),
+        ));
+    }
     match std::fs::remove_file(path) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -92,9 +98,13 @@ pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
 }
 
 async fn exchange(mut stream: UnixStream, desk: &Arc<Desk>) -> std::io::Result<()> {
+    let caller = stream.peer_cred()?.uid();
     let answer = match tokio::time::timeout(DEADLINE, read(&mut stream)).await {
         Ok(line) => match serde_json::from_slice(&line?) {
-            Ok(request) => answer(request, desk).await,
+            Ok(request) => match refused(&request, caller) {
+                None => answer(request, desk).await,
+                Some(failure) => failure.into(),
+            },
             Err(error) => refuse(format!("control: not a request: {error}")),
         },
         Err(_) => refuse(format!("control: no request within {} s", DEADLINE.as_secs())),
@@ -116,6 +126,22 @@ async fn read(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
             line.truncate(end.min(message::REQUEST_LIMIT));
             return Ok(line);
         }
+    }
+}
+
+/// Who may use the socket may ask and reload; the rules are for root and for the daemon's own user, because
+/// without them everything passes.
+fn refused(request: &Request, caller: u32) -> Option<Failure> {
+    let trusted = caller == 0 || caller == nix::unistd::geteuid().as_raw();
+    match request {
+        Request::Rules { .. } if !trusted => Some(Failure::new(
+            ExitStatus::NoPermission,
+            format!("rules: only root may apply or remove them (asked by uid {caller})"),
+        )),
+        Request::Rules { .. }
+        | Request::Status { .. }
+        | Request::Reload { .. }
+        | Request::Why { .. } => None,
     }
 }
 
@@ -147,5 +173,37 @@ async fn answer(request: Request, desk: &Arc<Desk>) -> Answer {
             let one = |address| explain(&rules, mode, explain::RUNNING, address);
             Answer::Why(addresses.into_iter().map(one).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_are_for_root_and_the_daemons_own_user() {
+        let remove =
+            || Request::Rules { order: RulesOrder::Remove { why: "a fire drill".to_owned() } };
+        let own = nix::unistd::geteuid().as_raw();
+        assert_eq!(refused(&remove(), 0), None);
+        assert_eq!(refused(&remove(), own), None);
+        let failure = refused(&remove(), own + 1_000).unwrap();
+        assert_eq!(failure.status, ExitStatus::NoPermission);
+        let apply = Request::Rules { order: RulesOrder::Apply };
+        assert!(refused(&apply, own + 1_000).is_some());
+        assert_eq!(refused(&Request::Status {}, own + 1_000), None, "asking is free");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_file_that_is_no_socket_is_not_replaced() {
+        let path = std::env::temp_dir().join(format!("kordon-no-socket-{}", std::process::id()));
+        std::fs::write(&path, "precious").unwrap();
+        let failure = listen(&path).unwrap_err();
+        assert_eq!(failure.status, ExitStatus::BadConfig);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+        std::fs::remove_file(&path).unwrap();
+        drop(listen(&path).unwrap());
+        drop(listen(&path).expect("a socket that nobody serves is replaced"));
+        std::fs::remove_file(&path).unwrap();
     }
 }

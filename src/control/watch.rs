@@ -9,6 +9,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ use crate::failure::{ExitStatus, Failure};
 
 /// How often the thread looks whether it shall end.
 const TURN: Duration = Duration::from_millis(100);
+/// Debounce times after which a reload is due even though the folders are never still.
+const PATIENCE: u32 = 10;
 
 /// A watch over the files of a configuration.
 pub struct Watch {
@@ -29,56 +32,47 @@ pub struct Watch {
     files: BTreeSet<PathBuf>,
     main_file: PathBuf,
     debounce: Duration,
+    /// What is wrong with the configuration, if anything: part of the content, so that it is told.
+    refused: Option<String>,
     seen: u64,
 }
 
 impl Watch {
-    /// Watches the folders of these files.
+    /// Watches the folders of these files. What they hold now counts as known, so the watch is to be made
+    /// before they are read.
     ///
     /// # Errors
     /// 69 where the kernel gives no watch, naming the folder.
     pub fn new(main_file: &Path, config: &Config) -> Result<Watch, Failure> {
-        let refuse = |what: &Path, error: nix::Error| {
-            Failure::new(
-                ExitStatus::Unavailable,
-                format!("reload.watch: {}: {}", what.display(), error.desc()),
-            )
-        };
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)
             .map_err(|error| refuse(main_file, error))?;
-        let files = watched(config);
-        let folders: BTreeSet<PathBuf> = files.iter().map(|file| folder(file)).collect();
-        let flags = AddWatchFlags::IN_CLOSE_WRITE
-            | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_MOVED_FROM
-            | AddWatchFlags::IN_DELETE
-            | AddWatchFlags::IN_CREATE;
-        for folder in &folders {
-            inotify.add_watch(folder, flags).map_err(|error| refuse(folder, error))?;
-        }
-        let drop_ins = folder(main_file).join("conf.d");
-        if drop_ins.is_dir() {
-            inotify.add_watch(&drop_ins, flags).map_err(|error| refuse(&drop_ins, error))?;
-        }
         let mut watch = Watch {
             inotify,
-            files,
+            files: watched(config),
             main_file: main_file.to_path_buf(),
             debounce: config.watch_debounce,
+            refused: None,
             seen: 0,
         };
+        watch.watch_folders()?;
         watch.seen = watch.content();
         Ok(watch)
     }
 
     /// Watches until told to stop.
     pub fn run(mut self, reloader: &Reloader, stop: &AtomicBool) {
-        let mut touched: Option<Instant> = None;
+        // When something first moved, and when last.
+        let mut touched: Option<(Instant, Instant)> = None;
         while !stop.load(Ordering::Relaxed) {
             if self.wait() {
-                touched = Some(Instant::now());
+                let now = Instant::now();
+                touched = Some((touched.map_or(now, |(first, _)| first), now));
             }
-            if touched.is_some_and(|at| at.elapsed() >= self.debounce) {
+            // Somebody who never stops writing in the folder must not keep a list out for ever.
+            let due = touched.is_some_and(|(first, last)| {
+                last.elapsed() >= self.debounce || first.elapsed() >= self.debounce * PATIENCE
+            });
+            if due {
                 touched = None;
                 self.refresh_files();
                 let content = self.content();
@@ -88,6 +82,25 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Watches every folder of the files, and `conf.d`; again, because a folder may have been replaced.
+    fn watch_folders(&self) -> Result<(), Failure> {
+        let flags = AddWatchFlags::IN_CLOSE_WRITE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_MOVED_FROM
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_CREATE;
+        let mut folders: BTreeSet<PathBuf> = self.files.iter().map(|file| folder(file)).collect();
+        folders.insert(folder(&self.main_file));
+        let drop_ins = folder(&self.main_file).join("conf.d");
+        if drop_ins.is_dir() {
+            folders.insert(drop_ins);
+        }
+        for folder in &folders {
+            self.inotify.add_watch(folder, flags).map_err(|error| refuse(folder, error))?;
+        }
+        Ok(())
     }
 
     /// Waits one turn; whether anything moved in the folders.
@@ -105,10 +118,17 @@ impl Watch {
         self.inotify.read_events().is_ok_and(|events| !events.is_empty())
     }
 
-    /// A changed configuration may name other lists in the same folders.
+    /// A changed configuration may name other lists, in other folders.
     fn refresh_files(&mut self) {
-        if let Ok(config) = Config::load(&self.main_file) {
-            self.files = watched(&config);
+        match Config::load(&self.main_file) {
+            Ok(config) => {
+                self.files = watched(&config);
+                self.refused = None;
+            }
+            Err(failure) => self.refused = Some(failure.message),
+        }
+        if let Err(failure) = self.watch_folders() {
+            tracing::warn!("{failure}");
         }
     }
 
@@ -119,24 +139,35 @@ impl Watch {
             hasher.write(file.as_os_str().as_encoded_bytes());
             hash_file(file, &mut hasher);
         }
+        hasher.write(self.refused.as_deref().unwrap_or_default().as_bytes());
         hasher.finish()
     }
 }
 
 fn hash_file(path: &Path, hasher: &mut DefaultHasher) {
-    // A FIFO or device would block; the loader refuses it with a message.
-    let regular = std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
-    let Ok(mut file) = std::fs::File::open(path)
-        .map_err(|_| ())
-        .and_then(|file| if regular { Ok(file) } else { Err(()) })
-    else {
-        hasher.write_u8(0);
-        return;
+    // A FIFO would block and a device never end; the loader refuses them with a message.
+    let open = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+        .open(path);
+    let mut file = match open {
+        Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => file,
+        Ok(_) | Err(_) => {
+            hasher.write_u8(0);
+            return;
+        }
     };
     let mut chunk = vec![0_u8; 64 << 10];
     while let Ok(count @ 1..) = file.read(&mut chunk) {
         hasher.write(chunk.get(..count).unwrap_or_default());
     }
+}
+
+fn refuse(what: &Path, error: nix::Error) -> Failure {
+    Failure::new(
+        ExitStatus::Unavailable,
+        format!("reload.watch: {}: {}", what.display(), error.desc()),
+    )
 }
 
 fn watched(config: &Config) -> BTreeSet<PathBuf> {

@@ -28,6 +28,8 @@ fn rules() -> Ruleset {
             basis: Default::default(),
             lines: 2,
             prefixes: 2,
+            duplicates: 0,
+            unterminated: false,
             digest: 0,
             changed: 0,
             counter,

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::fault::Fault;
 use super::spawn;
 use crate::config::{Config, QueueBackend};
 use crate::counters::{Account, CameraPlaces, Event, Shard};
@@ -14,6 +15,7 @@ use crate::failure::Failure;
 use crate::queue::{NativeQueue, NfqQueue, PacketQueue, QueueSettings};
 use crate::ruleset::Follower;
 use crate::telemetry::QueueView;
+use crate::verdict::Mark;
 use crate::worker::Worker;
 
 /// One open queue of either backend, and its thread's counters.
@@ -37,7 +39,11 @@ pub(super) fn open(config: &Config, cameras: &CameraPlaces) -> Result<Vec<Opened
                 max_length: config.queue.max_length,
                 buffer_bytes: config.queue.buffer_bytes,
                 fail_open: config.is_open(),
-                accept_mark: config.rules.mark,
+                // Where no gate stands, nobody would clear it again.
+                accept_mark: match config.is_open() {
+                    true => Mark { value: 0, ..config.rules.mark },
+                    false => config.rules.mark,
+                },
             };
             let (queue, granted) = match config.queue.backend {
                 QueueBackend::Native => {
@@ -97,8 +103,18 @@ impl Opened {
         began: Instant,
         stop: &Arc<AtomicBool>,
         failed: &mpsc::UnboundedSender<Failure>,
+        fault: Option<Fault>,
     ) -> Result<JoinHandle<()>, Failure> {
         let (stop, failed) = (Arc::clone(stop), failed.clone());
+        if fault == Some(Fault::StallFirstWorker) {
+            return spawn(&format!("kordon-queue-{}", self.number), move || {
+                // The queue stays open and unread for as long as the process lives.
+                let _held = self.queue;
+                loop {
+                    std::thread::park();
+                }
+            });
+        }
         match self.queue {
             AnyBackend::Native(queue) => {
                 spawn_worker(self.number, Worker::new(*queue, rules, account, began), stop, failed)

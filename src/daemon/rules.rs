@@ -18,7 +18,7 @@ use crate::telemetry::{Observed, RulesState};
 const LOOK: Duration = Duration::from_millis(250);
 /// Time between two whole looks while that number stays the same: the gate's counters are read then.
 const WHOLE_LOOK: Duration = Duration::from_secs(5);
-/// Time between two attempts to put the rules back.
+/// Time between two attempts to put the rules back, when the first failed.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps the rules.
@@ -36,7 +36,8 @@ struct State {
     removed: Option<String>,
     /// When the rules were last seen as planned.
     last_right: Option<Instant>,
-    last_attempt: Option<Instant>,
+    /// When and why the rules could not be put back, the last time.
+    last_failure: Option<(Instant, Failure)>,
 }
 
 /// Puts hold and gate in place, if they are ours to manage.
@@ -82,7 +83,8 @@ pub(super) async fn watch(keeper: Arc<Keeper>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let now = generation.as_ref().as_ref().and_then(Generation::read);
-        let wrong = keeper.observed.kernel_rules().present == Some(false);
+        let rules = keeper.observed.kernel_rules();
+        let wrong = rules.present == Some(false) && rules.removed.is_none();
         if now.is_some() && now == seen && !wrong && whole_look.elapsed() < WHOLE_LOOK {
             continue;
         }
@@ -98,15 +100,20 @@ impl Keeper {
     /// Puts the rules in place and ends a removal. Returns what changed, in words.
     pub(super) fn apply(&self) -> Result<String, Failure> {
         let mut state = self.lock();
-        let applied = netfilter::apply(&self.plan, self.tool)?.to_string();
+        // Ended before the attempt: what fails now is tried again until it works.
         if let Some(why) = state.removed.take() {
-            tracing::warn!("rules applied again; they had been removed: {why}");
+            tracing::warn!("rules are applied again; they had been removed: {why}");
         }
-        for line in applied.lines() {
-            tracing::debug!("rules: {line}");
-        }
+        let applied = netfilter::apply(&self.plan, self.tool);
         self.look(&mut state);
-        Ok(applied)
+        let applied = applied?;
+        for change in &applied.changes {
+            tracing::debug!("rules: {change}");
+        }
+        for note in &applied.notes {
+            tracing::warn!("rules: {note}");
+        }
+        Ok(applied.to_string())
     }
 
     /// Removes the rules: everything passes until they are applied again. Returns what changed, in words.
@@ -119,10 +126,11 @@ impl Keeper {
         }
         let mut state = self.lock();
         tracing::error!("rules are being removed, everything passes from now on: {why}");
-        state.removed = Some(why.to_owned());
-        let removed = netfilter::remove_all()?.to_string();
+        let removed = netfilter::remove_all();
+        // Half a removal is no removal: what is missing is put back.
+        state.removed = removed.is_ok().then(|| why.to_owned());
         self.look(&mut state);
-        Ok(removed)
+        Ok(removed?.to_string())
     }
 
     /// Looks, and puts back what is not as planned.
@@ -132,10 +140,9 @@ impl Keeper {
         if self.look(&mut state) || state.removed.is_some() {
             return;
         }
-        if state.last_attempt.is_some_and(|at| at.elapsed() < RETRY) {
+        if state.last_failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RETRY) {
             return;
         }
-        state.last_attempt = Some(Instant::now());
         let gap = last_right.map_or(Duration::ZERO, |at| at.elapsed());
         match netfilter::apply(&self.plan, self.tool) {
             Ok(applied) => {
@@ -145,9 +152,16 @@ impl Keeper {
                     "rules put back: {}",
                     applied.to_string().trim_end().replace('\n', "; ")
                 );
+                state.last_failure = None;
                 self.look(&mut state);
             }
-            Err(failure) => tracing::error!("rules cannot be put back: {failure}"),
+            Err(failure) => {
+                let known = state.last_failure.take().is_some_and(|(_, before)| before == failure);
+                if !known {
+                    tracing::error!("rules cannot be put back, trying again: {failure}");
+                }
+                state.last_failure = Some((Instant::now(), failure));
+            }
         }
     }
 

@@ -21,6 +21,8 @@ fn rules(entries: &[(&str, Action, &str)]) -> Ruleset {
                     basis: Default::default(),
                     lines: 0,
                     prefixes: 0,
+                    duplicates: 0,
+                    unterminated: false,
                     digest: 0,
                     changed: 0,
                     counter: lists.len() as u16 + 1,

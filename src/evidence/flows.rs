@@ -1,9 +1,10 @@
 //! Flows to listed destinations, aggregated by (camera, destination, port, list).
 //!
-//! Invariant: at most [`FLOWS`] flows are remembered and at most [`FIRST_BURST`] first sightings are passed
+//! Invariant: at most [`FLOWS`] flows are remembered, [`FLOWS_OF_ONE`] of one camera, and at most [`FIRST_BURST`] first sightings are passed
 //! on at once, then [`FIRST_PER_SECOND`]; a summary shows at most [`SHOWN`] flows.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::counters::Event;
@@ -12,6 +13,8 @@ use crate::verdict::Reason;
 
 /// The most flows remembered.
 const FLOWS: usize = 10_000;
+/// The most flows remembered of one camera, so that none takes the others' room.
+const FLOWS_OF_ONE: u32 = 1_000;
 /// First sightings logged in a burst.
 const FIRST_BURST: f64 = 50.0;
 /// First sightings logged per second in the long run.
@@ -81,13 +84,20 @@ pub(super) struct Hidden {
 #[derive(Debug)]
 pub(super) struct Flows {
     known: HashMap<FlowKey, Flow>,
+    /// How many of them each camera has.
+    of_camera: HashMap<IpAddr, u32>,
     tokens: f64,
     refilled: Instant,
 }
 
 impl Flows {
     pub(super) fn new(now: Instant) -> Self {
-        Flows { known: HashMap::new(), tokens: FIRST_BURST, refilled: now }
+        Flows {
+            known: HashMap::new(),
+            of_camera: HashMap::new(),
+            tokens: FIRST_BURST,
+            refilled: now,
+        }
     }
 
     pub(super) fn note(&mut self, event: &Event, now: Instant) -> Noted {
@@ -101,9 +111,11 @@ impl Flows {
         }
         let first =
             Flow { packets: 1, bytes: u64::from(event.bytes), dropped: event.dropped, last: now };
-        if self.known.len() >= FLOWS {
+        let own = self.of_camera.get(&key.addresses.source()).copied().unwrap_or(0);
+        if self.known.len() >= FLOWS || own >= FLOWS_OF_ONE {
             return Noted::NoRoom;
         }
+        self.of_camera.insert(key.addresses.source(), own + 1);
         if self.take_token(now) {
             self.known.insert(key, Flow { packets: 0, bytes: 0, ..first });
             Noted::First(first)
@@ -144,6 +156,10 @@ impl Flows {
             flow.bytes = 0;
         }
         self.known.retain(|_, flow| now.saturating_duration_since(flow.last) < FORGET);
+        self.of_camera.clear();
+        for key in self.known.keys() {
+            *self.of_camera.entry(key.addresses.source()).or_default() += 1;
+        }
         (news, hidden)
     }
 }
@@ -154,9 +170,13 @@ mod tests {
     use std::net::Ipv4Addr;
 
     fn event(destination: u32, list: u16) -> Event {
+        of(10, destination, list)
+    }
+
+    fn of(camera: u32, destination: u32, list: u16) -> Event {
         Event {
             addresses: Addresses::V4 {
-                source: Ipv4Addr::new(192, 0, 2, 10),
+                source: Ipv4Addr::from_bits(0xc000_0200 + camera),
                 destination: Ipv4Addr::from_bits(0xcb00_7100 + destination),
             },
             protocol: 17,
@@ -198,7 +218,7 @@ mod tests {
         let mut flows = Flows::new(now);
         let (mut first, mut no_room) = (0, 0);
         for destination in 0..20_000 {
-            match flows.note(&event(destination, 1), now) {
+            match flows.note(&of(destination % 100, destination, 1), now) {
                 Noted::First(_) => first += 1,
                 Noted::Known => {}
                 Noted::NoRoom => no_room += 1,
@@ -209,6 +229,17 @@ mod tests {
         assert_eq!(shown.len(), SHOWN);
         let told = first + shown.iter().map(|(_, flow)| flow.packets).sum::<u64>();
         assert_eq!(told + hidden.packets + no_room, 20_000);
+    }
+
+    #[test]
+    fn one_camera_does_not_take_the_room_of_another() {
+        let now = Instant::now();
+        let mut flows = Flows::new(now);
+        let refused = (0..5_000).filter(|n| flows.note(&event(*n, 1), now) == Noted::NoRoom);
+        assert_eq!(refused.count(), 4_000);
+        assert_eq!(flows.note(&of(11, 1, 1), now), Noted::Known, "remembered, told in the summary");
+        flows.summary(now + FORGET);
+        assert!(matches!(flows.note(&event(1, 1), now + FORGET), Noted::First(_)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use crate::counters::{CameraPlaces, Event, ListPlaces};
+use crate::counters::{CameraPlaces, EVENTS, Event, ListPlaces};
 use crate::explain;
 use crate::ruleset::Published;
 use crate::verdict::Reason;
@@ -79,7 +79,8 @@ impl Recorder {
     fn drain(&mut self) -> bool {
         let now = Instant::now();
         let mut idle = true;
-        loop {
+        // No more than the way holds at once: what else is due (summaries, the end) comes after it.
+        for _ in 0..EVENTS {
             match self.events.try_recv() {
                 Ok(event) => {
                     idle = false;
@@ -88,6 +89,7 @@ impl Recorder {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return idle,
             }
         }
+        idle
     }
 
     fn note(&mut self, event: &Event, now: Instant) {

@@ -10,9 +10,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
-    setsockopt, socket, sockopt,
+    socket,
 };
-use nix::sys::time::{TimeVal, TimeValLike};
 
 /// `NFNL_SUBSYS_NFTABLES` << 8 | `NFT_MSG_GETGEN`.
 const GET: u16 = 10 << 8 | 16;
@@ -38,16 +37,19 @@ impl Generation {
         )
         .ok()?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0)).ok()?;
-        setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(200)).ok()?;
         Some(Generation(socket))
     }
 
     /// The number now; `None` where the kernel does not say (no nf_tables, no permission).
     pub fn read(&self) -> Option<u32> {
         send(self.0.as_raw_fd(), &request(), MsgFlags::MSG_NOSIGNAL).ok()?;
+        // The kernel answers while we send; what was left from before is passed over.
+        let mut latest = None;
         let mut answer = [0_u8; 512];
-        let length = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty()).ok()?;
-        number(answer.get(..length)?)
+        while let Ok(length) = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::MSG_DONTWAIT) {
+            latest = answer.get(..length).and_then(number).or(latest);
+        }
+        latest
     }
 }
 

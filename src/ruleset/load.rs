@@ -77,6 +77,8 @@ fn info(
             ListKind::Prefix => read.entries.len(),
         },
         prefixes: read.entries.len(),
+        duplicates: read.duplicates,
+        unterminated: read.unterminated,
         digest,
         changed,
         counter,

@@ -44,6 +44,10 @@ pub struct ListInfo {
     pub lines: usize,
     /// Prefixes after AS numbers were resolved.
     pub prefixes: usize,
+    /// Lines that repeat an earlier one.
+    pub duplicates: usize,
+    /// The file's last line has no line end: it may be cut off.
+    pub unterminated: bool,
     /// A digest of its prefixes, to tell whether a reload changed it.
     pub digest: u64,
     /// When its content last changed, in seconds since 1970.

@@ -82,6 +82,10 @@ pub(crate) struct Setup {
     pub(crate) mark: Option<(u32, u32)>,
     pub(crate) port: u16,
     pub(crate) watch: bool,
+    /// Where its log goes, if not into the site's folder.
+    pub(crate) log: Option<&'static str>,
+    /// Variables in the daemon's environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) lists: Vec<List>,
     /// `start,end,asn,org` lines.
     pub(crate) origin: String,
@@ -104,6 +108,8 @@ impl Setup {
             mark: None,
             port: 19420,
             watch: false,
+            log: None,
+            environment: Vec::new(),
             lists: vec![
                 List {
                     name: "blocked",
@@ -262,7 +268,7 @@ impl Site {
 
     /// Starts the daemon through `setpriv` with these further options.
     pub(crate) fn spawn_through(&self, setpriv: &[&str]) -> Res<Daemon> {
-        let log = self.folder.join("log");
+        let log = self.setup.log.map_or_else(|| self.folder.join("log"), PathBuf::from);
         let open = || std::fs::File::options().create(true).append(true).open(&log);
         let (out, err) = (open().context(log.display())?, open().context(log.display())?);
         // It dies with us, even if we are killed.
@@ -274,6 +280,7 @@ impl Site {
             .args(["run", "--config", CONFIG])
             .current_dir(&self.folder)
             .env("NO_COLOR", "1")
+            .envs(self.setup.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)

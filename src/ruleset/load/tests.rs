@@ -19,6 +19,8 @@ fn rules(lists: &[(&str, Action, &[&str])]) -> Ruleset {
                 basis: Default::default(),
                 lines: prefixes.len(),
                 prefixes: prefixes.len(),
+                duplicates: 0,
+                unterminated: false,
                 digest: 0,
                 changed: 0,
                 counter: 1,

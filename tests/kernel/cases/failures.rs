@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::lab::topology::*;
-use crate::lab::{Res, rules, wait_until};
+use crate::lab::{Context, Res, rules, wait_until};
 use crate::{Bench, Site};
 
 const N: u32 = 20;
@@ -118,4 +118,72 @@ pub(super) fn open(bench: &Bench<'_>) -> Res {
         return Err("SIGTERM did not end it".to_owned());
     }
     bench.lab.passes(BLOCKED, N)
+}
+
+/// A packet thread that hangs: the daemon ends within ten seconds, and nothing passes before its successor
+/// runs.
+pub(super) fn stalled(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.environment = vec![("KORDON_FAULT", "stall-first-worker".to_owned())];
+    let site = Site::new(setup)?;
+    let began = std::time::Instant::now();
+    let mut daemon = site.start()?;
+    let mut waiting = bench.lab.stream(ALLOWED)?;
+    waiting.send_many(N)?;
+    if !wait_until(Duration::from_secs(10), || !daemon.is_alive()) {
+        return Err("a packet thread hangs, and after ten seconds the daemon lives".to_owned());
+    }
+    let code = daemon.wait_end()?;
+    if code != Some(1) || !daemon.log().contains("queue 40: its packet thread has stalled") {
+        return Err(format!("ended after {:?} with {code:?}:\n{}", began.elapsed(), daemon.log()));
+    }
+    bench.lab.nothing_passes(&[ALLOWED, ALLOWED6], N)?;
+    bench.lab.none_arrived(&waiting)?;
+    let mut setup = site.setup().clone();
+    setup.environment.clear();
+    drop(site);
+    let site = Site::new(setup)?;
+    let _daemon = site.start()?;
+    bench.lab.passes(ALLOWED, N)?;
+    bench.lab.none_arrived(&waiting)
+}
+
+/// The service manager hears that kordon is ready, then that all is well, then that it stops.
+pub(super) fn service_manager(bench: &Bench<'_>) -> Res {
+    let folder = std::env::temp_dir().join(format!("kordon-notify-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).context("a folder for the socket")?;
+    let socket = folder.join("notify");
+    let heard = std::os::unix::net::UnixDatagram::bind(&socket).context("the socket")?;
+    heard.set_read_timeout(Some(Duration::from_secs(5))).context("the socket")?;
+    let mut setup = bench.setup();
+    setup.environment = vec![
+        ("NOTIFY_SOCKET", socket.display().to_string()),
+        ("WATCHDOG_USEC", "400000".to_owned()),
+    ];
+    let site = Site::new(setup)?;
+    let mut daemon = site.start()?;
+    let next = || -> Res<String> {
+        let mut bytes = [0_u8; 512];
+        let length = heard.recv(&mut bytes).context("nothing from the daemon")?;
+        Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    };
+    let ready = next()?;
+    if !ready.starts_with("READY=1\nSTATUS=") {
+        return Err(format!("first of all the daemon said {ready:?}"));
+    }
+    let first = std::time::Instant::now();
+    for _ in 0..5 {
+        match next()?.as_str() {
+            "WATCHDOG=1" => {}
+            other => return Err(format!("in place of WATCHDOG=1 the daemon said {other:?}")),
+        }
+    }
+    if first.elapsed() > Duration::from_secs(4) {
+        return Err(format!("five signs of life took {:?}", first.elapsed()));
+    }
+    daemon.signal(Signal::SIGTERM)?;
+    daemon.wait_end()?;
+    let stopped = std::iter::repeat_with(&next).take(20).flatten().any(|said| said == "STOPPING=1");
+    let _ = std::fs::remove_dir_all(&folder);
+    if stopped { Ok(()) } else { Err("the daemon did not say that it stops".to_owned()) }
 }

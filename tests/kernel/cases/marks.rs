@@ -61,6 +61,23 @@ pub(super) fn exact_match(bench: &Bench<'_>) -> Res {
     marked(bench, 0x1)
 }
 
+/// Open, there is no gate that would clear the mark of an accepted packet: it gets none.
+pub(super) fn no_mark_without_a_gate(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.mode = "monitor";
+    let site = Site::new(setup)?;
+    let daemon = site.start()?;
+    rules::both("-w -t mangle -A PREROUTING -i cam0 -j MARK --set-mark 0x1")?;
+    rules::both("-w -t mangle -A POSTROUTING -m mark --mark 0x1 -m comment --comment behind")?;
+    bench.lab.passes(ALLOWED, N)?;
+    bench.lab.passes(BLOCKED6, N)?;
+    let accepted = daemon.metrics()?.get("kordon_packets_accepted_total", &[])?;
+    match rules::packets("behind")? {
+        n if n == u64::from(2 * N) && accepted == n => Ok(()),
+        n => Err(format!("{accepted} accepted, {n} of {} matched 0x1 behind", 2 * N)),
+    }
+}
+
 pub(super) fn foreign_bits(bench: &Bench<'_>) -> Res {
     marked(bench, 0x0a00_abcd)?;
     // Even where all bits are set, kordon's own are the only ones that change.
