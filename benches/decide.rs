@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use etherparse::{Ipv6FragmentHeader, PacketBuilder};
-use kordon::config::{Action, Basis, ListKind, Mode, NamedCamera};
+use kordon::config::{Action, Mode, NamedCamera};
 use kordon::counters::{self, Account, CameraPlaces, Event, Shard};
 use kordon::failure::Failure;
 use kordon::packet::Held;
 use kordon::queue::{BATCH, PacketQueue};
-use kordon::ruleset::{Follower, ListInfo, Published, Ruleset, Table};
+use kordon::ruleset::{Follower, Published};
 use kordon::verdict::Verdict;
 use kordon::worker::Worker;
 
@@ -40,7 +40,7 @@ const LENGTH: usize = 1_400;
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let full = common::full();
-    let rules = ruleset(common::table(&full));
+    let rules = common::published(&full, Action::Block);
     for ip in Ip::BOTH {
         let addresses = common::hits(ip, &full, SPREAD);
         for kind in Kind::ALL {
@@ -50,7 +50,7 @@ fn main() {
         }
     }
     let shipped: Vec<Route> = common::shipped(&full);
-    let rules = ruleset(common::table(&shipped));
+    let rules = common::published(&shipped, Action::Block);
     for ip in Ip::BOTH {
         let listed = common::hits(ip, &shipped, SPREAD);
         let id = format!("{}-udp-shipped", ip.id());
@@ -127,24 +127,6 @@ fn packet(kind: Kind, destination: IpAddr) -> Vec<u8> {
     .expect("a vector takes any packet");
     assert_eq!(bytes.len(), LENGTH);
     bytes
-}
-
-fn ruleset(table: Table) -> Arc<Published> {
-    let list = ListInfo {
-        name: "bench".to_owned(),
-        action: Action::Block,
-        kind: ListKind::Prefix,
-        path: "bench".into(),
-        basis: Basis::default(),
-        lines: 0,
-        prefixes: 0,
-        duplicates: 0,
-        unterminated: false,
-        digest: 0,
-        changed: 0,
-        counter: 1,
-    };
-    Arc::new(Published::new(Ruleset::new(vec![list], table)))
 }
 
 fn bench(

@@ -17,7 +17,7 @@ use kordon::ruleset::{Builder, ListId, Table};
 const LISTS: [Action; 3] = [Action::Allow, Action::Block, Action::Monitor];
 const SEED: u64 = 0x66_75_6c_6c;
 /// Prefixes whose edges are probed; each gives six probes.
-const PROBED: usize = 25_000;
+const PROBED: usize = 10_000;
 
 fn list_of(origin: u32) -> u16 {
     match origin % 11 {

@@ -12,10 +12,11 @@ use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use ipnet::IpNet;
-use kordon::config::Action;
-use kordon::ruleset::{Builder, Table};
+use kordon::config::{Action, Basis, ListKind};
+use kordon::ruleset::{Builder, ListInfo, Published, Ruleset, Table};
 
 /// How many different addresses a bench with spread destinations walks through.
 pub(crate) const SPREAD: usize = 65_536;
@@ -117,6 +118,25 @@ pub(crate) fn builder(routes: &[Route], action: Action) -> Builder {
 /// These routes as one compiled block list.
 pub(crate) fn table(routes: &[Route]) -> Table {
     builder(routes, Action::Block).compile()
+}
+
+/// These routes as one list of a rule set in force.
+pub(crate) fn published(routes: &[Route], action: Action) -> Arc<Published> {
+    let list = ListInfo {
+        name: "bench".to_owned(),
+        action,
+        kind: ListKind::Prefix,
+        path: "bgpas.lpm".into(),
+        basis: Basis::default(),
+        lines: routes.len(),
+        prefixes: routes.len(),
+        duplicates: 0,
+        unterminated: false,
+        digest: 0,
+        changed: 0,
+        counter: 1,
+    };
+    Arc::new(Published::new(Ruleset::new(vec![list], builder(routes, action).compile())))
 }
 
 /// Random numbers, the same for the same seed (splitmix64).

@@ -18,19 +18,18 @@ use kordon::queue::{BATCH, NativeQueue, NfqQueue, PacketQueue, QueueSettings};
 use kordon::ruleset::{Follower, Published};
 use kordon::verdict::{Mark, Verdict};
 use kordon::worker::Worker;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::socket::{setsockopt, sockopt};
-use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use super::common::{self, Ip, Route, SPREAD};
 use super::lab::process::tool;
 use super::lab::topology::{self, ALLOWED, Place};
 use super::lab::{Context, Res};
+use super::steal::Undisturbed;
 use super::{COPY_RANGE, QUEUE, hold, release};
 
-/// Packets in the queue before it is drained.
-const PACKETS: usize = 8_192;
+/// Packets in the queue before it is drained: short enough that few turns are disturbed.
+const PACKETS: usize = 4_096;
 /// The payload of each packet, in bytes: 64 with its headers.
 const PAYLOAD: [u8; 36] = [0; 36];
 /// Receive buffer asked for; [`PACKETS`] take about half of it.
@@ -76,6 +75,7 @@ pub(super) struct Drain {
     settings: QueueSettings,
     packets: usize,
     rounds: usize,
+    processor: usize,
 }
 
 pub(super) fn settings() -> QueueSettings {
@@ -90,7 +90,12 @@ pub(super) fn settings() -> QueueSettings {
 }
 
 impl Drain {
-    pub(super) fn new(rules: Arc<Published>, routes: &[Route], rounds: usize) -> Res<Self> {
+    pub(super) fn new(
+        rules: Arc<Published>,
+        routes: &[Route],
+        rounds: usize,
+        processor: usize,
+    ) -> Res<Self> {
         let addresses = common::hits(Ip::V4, routes, SPREAD);
         let addresses = addresses.into_iter().filter_map(|address| match address {
             IpAddr::V4(address) => Some(address.octets()),
@@ -104,7 +109,8 @@ impl Drain {
                 "only {packets} packets a round: a receive buffer of {granted} bytes is granted"
             );
         }
-        Ok(Drain { rules, addresses: Arc::new(addresses.collect()), settings, packets, rounds })
+        let addresses = Arc::new(addresses.collect());
+        Ok(Drain { rules, addresses, settings, packets, rounds, processor })
     }
 
     pub(super) fn packets(&self) -> usize {
@@ -117,26 +123,26 @@ impl Drain {
         // Judged packets end on arrival, so that the server's work is not in the figure.
         let end = ["-w", "-t", "raw", "-A", "PREROUTING", "-p", "udp", "-j", "DROP"];
         topology::at(Place::Out1, || tool("iptables-nft", &end).map(drop))?;
-        let before = sched_getaffinity(Pid::from_raw(0)).context("sched_getaffinity")?;
-        pin(&before)?;
         let camera = topology::at(Place::Camera, || {
             let socket = UdpSocket::bind("0.0.0.0:0").context("camera: socket")?;
             socket.connect(SocketAddr::from((ALLOWED, 9))).context("camera: connect")?;
             Ok(socket)
         })?;
         let mut kpps: BTreeMap<Contestant, Vec<f64>> = BTreeMap::new();
+        let mut undisturbed = Undisturbed::new(self.processor, self.rounds * Contestant::ALL.len());
         // The first round warms up, and is not kept.
         for round in 0..=self.rounds {
             for turn in 0..Contestant::ALL.len() {
                 let contestant = Contestant::ALL[(turn + round) % Contestant::ALL.len()];
-                let took = self.turn(contestant, &camera).context(contestant.label())?;
+                let took = undisturbed
+                    .take(0, || self.turn(contestant, &camera).context(contestant.label()))?;
                 if round > 0 {
                     let figure = self.packets as f64 / took.as_secs_f64() / 1e3;
                     kpps.entry(contestant).or_default().push(figure);
                 }
             }
         }
-        sched_setaffinity(Pid::from_raw(0), &before).context("sched_setaffinity")?;
+        undisturbed.report("drain");
         release()?;
         topology::at(Place::Out1, || {
             tool("iptables-nft", &["-w", "-t", "raw", "-F", "PREROUTING"]).map(drop)
@@ -293,14 +299,6 @@ fn arrived() -> Res<u64> {
             .and_then(|counts| counts.split_whitespace().nth(1)?.parse().ok())
             .ok_or_else(|| "eth0 has no counters".to_owned())
     })
-}
-
-/// Keeps this thread on the last processor it may use.
-fn pin(allowed: &CpuSet) -> Res {
-    let last = (0..CpuSet::count()).rev().find(|cpu| allowed.is_set(*cpu) == Ok(true));
-    let mut one = CpuSet::new();
-    one.set(last.ok_or("no processor")?).context("CpuSet")?;
-    sched_setaffinity(Pid::from_raw(0), &one).context("sched_setaffinity")
 }
 
 /// The middle of the figures.

@@ -1,7 +1,8 @@
 //! One TCP stream through the gateway, with and without the queue in its way.
 //!
-//! Sender, receiver and packet thread run where the scheduler puts them. Each measurement is a new
-//! connection; what the receiver got in one second, after a start that is not counted, is the figure.
+//! Sender, receiver, packet thread and kernel share the one processor, so the figures compare their work.
+//! Each measurement is a new connection; what the receiver got in one second, after a start that is not
+//! counted, is the figure.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -15,6 +16,7 @@ use kordon::ruleset::Published;
 use super::drain::{settings, worker};
 use super::lab::topology::{self, ALLOWED, Place};
 use super::lab::{Context, Res};
+use super::steal::Undisturbed;
 use super::{hold, release};
 
 const PORT: u16 = 5001;
@@ -22,6 +24,8 @@ const START: Duration = Duration::from_millis(300);
 const MEASURED: Duration = Duration::from_millis(1_000);
 /// Bytes of one write or read.
 const PIECE: usize = 256 << 10;
+/// Stolen processor time that a measurement may have, in hundredths of a second.
+const TOLERATED: u64 = 4;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Megabits per second, round by round.
@@ -31,17 +35,19 @@ pub(super) struct Goodput {
     pub(super) native: Vec<f64>,
 }
 
-pub(super) fn run(rules: &Arc<Published>, rounds: usize) -> Res<Goodput> {
+pub(super) fn run(rules: &Arc<Published>, rounds: usize, processor: usize) -> Res<Goodput> {
     let mut goodput = Goodput::default();
+    let mut undisturbed = Undisturbed::new(processor, 2 * rounds);
     // The first round warms up, and is not kept.
     for round in 0..=rounds {
-        let forwarding = stream()?;
-        let native = through_queue(rules)?;
+        let forwarding = undisturbed.take(TOLERATED, stream)?;
+        let native = undisturbed.take(TOLERATED, || through_queue(rules))?;
         if round > 0 {
             goodput.forwarding.push(forwarding);
             goodput.native.push(native);
         }
     }
+    undisturbed.report("goodput");
     Ok(goodput)
 }
 

@@ -1,9 +1,9 @@
 //! The packet path through the kernel: kordon's packet thread against an accept-all loop on the `nfq` crate.
 //!
-//! It runs in network namespaces of its own, made by root or by anybody (`unshare`). One thread on one
-//! processor first fills the queue while nobody receives, then drains it, so that neither sender nor idle
-//! time is in the figure ([`drain`]). Contestants take turns within each round; figures are medians over the
-//! rounds. Then one TCP stream runs through the gateway, with and without the queue ([`goodput`]).
+//! It runs in network namespaces of its own, made by root or by anybody (`unshare`), and on one processor. One
+//! thread first fills the queue while nobody receives, then drains it, so that neither sender nor idle time
+//! is in the figure ([`drain`]). Then one TCP stream runs through the gateway, with and without the queue
+//! ([`goodput`]). Contestants take turns within each round; figures are medians over the rounds.
 //!
 //! The rule set is the full BGP table as one allow list, so every packet is listed, counted and accepted.
 //! Live packets go to one documentation address, whose look-up never leaves the cache (`hot`). In the main
@@ -18,13 +18,15 @@ mod lab;
 
 mod drain;
 mod goodput;
+mod steal;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
-use kordon::config::{Action, Basis, ListKind};
-use kordon::ruleset::{ListInfo, Published, Ruleset};
+use kordon::config::Action;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use drain::{Contestant, Drain};
@@ -36,7 +38,7 @@ use lab::{Context, Res};
 const QUEUE: u16 = 7;
 /// As the daemon's default configuration has it.
 const COPY_RANGE: u16 = 128;
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 25;
 /// Targets: the native backend to the accept-all loop, TCP through the queue to plain forwarding.
 const NATIVE_TO_LOOP: f64 = 1.2;
 const GOODPUT: f64 = 0.8;
@@ -85,7 +87,7 @@ fn inside(entry: Entry) -> Res {
     };
     topology::build()?;
     let routes = common::full();
-    let rules = rules(&routes);
+    let rules = common::published(&routes, Action::Allow);
     println!(
         "{} lines of the BGP table as one allow list; {rounds} rounds; namespaces made as {}{}",
         routes.len(),
@@ -93,7 +95,8 @@ fn inside(entry: Entry) -> Res {
         if priority { "; raised priority" } else { "" }
     );
 
-    let drain = Drain::new(Arc::clone(&rules), &routes, rounds)?;
+    let processor = pin()?;
+    let drain = Drain::new(Arc::clone(&rules), &routes, rounds, processor)?;
     let kpps = drain.run()?;
     let of = |contestant| drain::median(&kpps[&contestant]);
     let base = of(Contestant::NfqLoop);
@@ -105,7 +108,7 @@ fn inside(entry: Entry) -> Res {
     let to_loop = of(Contestant::NativeCold) / base;
     verdict("native, cold look-ups, to the accept-all nfq loop", to_loop, NATIVE_TO_LOOP);
 
-    let mbit = goodput::run(&rules, rounds.div_ceil(2))?;
+    let mbit = goodput::run(&rules, rounds.div_ceil(3), processor)?;
     let (forwarding, native) = (drain::median(&mbit.forwarding), drain::median(&mbit.native));
     println!("\nTCP goodput, one stream, median        Mbit/s");
     println!("  forwarding without a queue         {forwarding:>9.0}");
@@ -148,6 +151,18 @@ fn round(figure: f64) -> f64 {
     (figure * 10.0).round() / 10.0
 }
 
+/// Keeps this thread, and all that it starts, on the last processor that it may use.
+fn pin() -> Res<usize> {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).context("sched_getaffinity")?;
+    let last = (0..CpuSet::count()).rev().find(|cpu| allowed.is_set(*cpu) == Ok(true));
+    let last = last.ok_or("no processor")?;
+    let mut one = CpuSet::new();
+    one.set(last).context("CpuSet")?;
+    sched_setaffinity(this, &one).context("sched_setaffinity")?;
+    Ok(last)
+}
+
 /// `target/bench-path.json`, wherever cargo keeps its target folder: the bench is in `<target>/PROFILE/deps`.
 fn report_path() -> PathBuf {
     let target = std::env::current_exe()
@@ -155,23 +170,6 @@ fn report_path() -> PathBuf {
         .and_then(|program| program.ancestors().nth(3).map(PathBuf::from))
         .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"));
     target.join("bench-path.json")
-}
-
-fn rules(routes: &[common::Route]) -> Arc<Published> {
-    let list = ListInfo {
-        name: "full".to_owned(),
-        action: Action::Allow,
-        kind: ListKind::Prefix,
-        path: "bgpas.lpm".into(),
-        basis: Basis::default(),
-        lines: routes.len(),
-        prefixes: routes.len(),
-        digest: 0,
-        changed: 0,
-        counter: 1,
-    };
-    let table = common::builder(routes, Action::Allow).compile();
-    Arc::new(Published::new(Ruleset::new(vec![list], table)))
 }
 
 /// Holds what enters from the camera.

@@ -5,6 +5,7 @@
 //! match gives the answer, and [`Ruleset::matches`] can still name every other entry.
 
 mod entries;
+mod front;
 mod load;
 mod precedence;
 mod publish;

@@ -8,80 +8,74 @@ use super::entries::{Bits, Entry};
 use super::table::Hit;
 use crate::config::Action;
 
-/// What one look-up finds: eight bytes beside each prefix of a trie.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Slot {
-    /// 0 for nothing, else the action's code << 16 | list; and [`DEEPER`].
-    found: u32,
-    /// Place of the entry among the family's entries.
-    entry: u32,
-}
+/// What one look-up finds: four bytes beside each prefix of a trie. Which of the list's entries it was is
+/// found out where somebody asks ([`Table::origin_of`](super::Table::origin_of)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot(u32);
 
-const ACTION: u32 = 0x00ff_0000;
-const BLOCK: u32 = 1 << 16;
-const ALLOW: u32 = 2 << 16;
-const MONITOR: u32 = 3 << 16;
-/// There are longer prefixes in another trie.
-const DEEPER: u32 = 1 << 24;
+const BLOCK: u32 = 1;
+const ALLOW: u32 = 2;
+const MONITOR: u32 = 3;
 
 impl Slot {
+    /// Nothing is listed.
+    pub(super) const NONE: Slot = Slot(0);
+
     #[inline]
     pub(super) fn hit(self) -> Option<Hit> {
-        let action = match self.found & ACTION {
+        let (code, list) = self.code_and_list();
+        let action = match code {
             BLOCK => Action::Block,
             ALLOW => Action::Allow,
             MONITOR => Action::Monitor,
             _ => return None,
         };
-        Some(Hit { action, list: ListId(self.found as u16), entry: self.entry })
+        Some(Hit { action, list: ListId(list) })
     }
 
-    /// The same, with a note that another trie has longer prefixes.
-    pub(super) fn with_deeper(self) -> Slot {
-        Slot { found: self.found | DEEPER, ..self }
+    /// 0 for nothing, else the action's code; and the list.
+    #[inline]
+    pub(super) fn code_and_list(self) -> (u32, u16) {
+        (self.0 >> 16, self.0 as u16)
     }
 
     #[inline]
-    pub(super) fn has_deeper(self) -> bool {
-        self.found & DEEPER != 0
+    pub(super) fn from_code_and_list(code: u32, list: u16) -> Slot {
+        Slot(code << 16 | u32::from(list))
     }
 }
 
-/// The best entry of each action among the prefixes that cover a place.
+/// The list of the longest prefix of each action among the prefixes that cover a place.
 #[derive(Clone, Copy, Default)]
 struct Winners {
-    allow: Option<u32>,
-    block: Option<u32>,
-    monitor: Option<u32>,
+    allow: Option<u16>,
+    block: Option<u16>,
+    monitor: Option<u16>,
 }
 
 /// A walk over sorted entries, from the first address to the last.
 pub(super) struct Walk<'a, B> {
     actions: &'a [Action],
-    entries: &'a [Entry<B>],
     /// The prefixes that cover the present place, outermost first, each with the winners so far.
     covering: Vec<(B, u8, Winners)>,
-    place: u32,
 }
 
 impl<'a, B: Bits> Walk<'a, B> {
-    /// `entries` must be sorted by [`Entry::key`].
-    pub(super) fn new(actions: &'a [Action], entries: &'a [Entry<B>]) -> Self {
-        let covering = Vec::with_capacity(usize::from(B::LENGTH) + 1);
-        Walk { actions, entries, covering, place: 0 }
+    pub(super) fn new(actions: &'a [Action]) -> Self {
+        Walk { actions, covering: Vec::with_capacity(usize::from(B::LENGTH) + 1) }
     }
 
     /// What wins at an address, by the prefixes entered so far; never behind an address asked before.
     pub(super) fn at(&mut self, bits: B) -> Slot {
         self.advance(bits);
-        self.slot()
+        self.innermost().slot()
     }
 
-    /// Enters all entries of the next prefix and says what wins there.
+    /// Enters all entries of the next prefix, in the order of [`Entry::key`], and says what wins there.
     pub(super) fn enter(&mut self, same_prefix: &[Entry<B>]) -> Slot {
-        let Some(first) = same_prefix.first() else { return Slot::default() };
+        let Some(first) = same_prefix.first() else { return Slot::NONE };
         self.advance(first.bits);
-        let mut winners = self.innermost();
+        let above = self.innermost();
         let mut here = Winners::default();
         for entry in same_prefix {
             let winner = match self.actions.get(usize::from(entry.list)) {
@@ -89,14 +83,15 @@ impl<'a, B: Bits> Walk<'a, B> {
                 Some(Action::Monitor) => &mut here.monitor,
                 Some(Action::Block) | None => &mut here.block,
             };
-            winner.get_or_insert(self.place);
-            self.place += 1;
+            winner.get_or_insert(entry.list);
         }
-        winners.allow = here.allow.or(winners.allow);
-        winners.block = here.block.or(winners.block);
-        winners.monitor = here.monitor.or(winners.monitor);
+        let winners = Winners {
+            allow: here.allow.or(above.allow),
+            block: here.block.or(above.block),
+            monitor: here.monitor.or(above.monitor),
+        };
         self.covering.push((first.bits, first.length, winners));
-        self.slot()
+        winners.slot()
     }
 
     fn advance(&mut self, to: B) {
@@ -109,16 +104,15 @@ impl<'a, B: Bits> Walk<'a, B> {
     fn innermost(&self) -> Winners {
         self.covering.last().map(|(_, _, winners)| *winners).unwrap_or_default()
     }
+}
 
-    fn slot(&self) -> Slot {
-        let winners = self.innermost();
-        let (code, entry) = match (winners.allow, winners.block, winners.monitor) {
-            (Some(entry), _, _) => (ALLOW, entry),
-            (None, Some(entry), _) => (BLOCK, entry),
-            (None, None, Some(entry)) => (MONITOR, entry),
-            (None, None, None) => return Slot::default(),
-        };
-        let list = self.entries.get(entry as usize).map_or(0, |entry| entry.list);
-        Slot { found: code | u32::from(list), entry }
+impl Winners {
+    fn slot(self) -> Slot {
+        match (self.allow, self.block, self.monitor) {
+            (Some(list), _, _) => Slot::from_code_and_list(ALLOW, list),
+            (None, Some(list), _) => Slot::from_code_and_list(BLOCK, list),
+            (None, None, Some(list)) => Slot::from_code_and_list(MONITOR, list),
+            (None, None, None) => Slot::NONE,
+        }
     }
 }

@@ -20,7 +20,6 @@ pub struct Hit {
     pub action: Action,
     /// The winning list.
     pub list: ListId,
-    pub(super) entry: u32,
 }
 
 /// A compiled table of both families.
@@ -55,11 +54,8 @@ impl Table {
 
     /// Where a hit of this table came from; `destination` is the address it was found for.
     pub fn origin_of(&self, destination: IpAddr, hit: Hit) -> Option<Match> {
-        let entry = hit.entry as usize;
-        match destination {
-            IpAddr::V4(_) => self.entries4.get(entry)?.as_match(),
-            IpAddr::V6(_) => self.entries6.get(entry)?.as_match(),
-        }
+        // The winner is the longest entry of its action, so the longest of its list as well.
+        self.matches(destination).into_iter().find(|entry| entry.list == hit.list)
     }
 
     /// Every entry that covers `address`, longest first.
