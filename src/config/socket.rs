@@ -21,7 +21,7 @@ pub fn control_socket(path: &Path) -> PathBuf {
     let mut files = vec![path.to_path_buf()];
     files.extend(drop_ins(&folder.join("conf.d")).unwrap_or_default());
     let texts = files.iter().filter_map(|file| read(file).ok());
-    let named = texts.filter_map(|text| named_in(&text)).last();
+    let named = texts.filter_map(|text| named_in(&text)).next_back();
     folder.join(named.unwrap_or_else(|| DEFAULT.to_owned()))
 }
 
