@@ -176,3 +176,21 @@ fn external_crates_have_one_door() {
         }
     }
 }
+
+/// `docs/architecture.md` leads through the rooms bottom-up: the table there is the order that holds.
+#[test]
+fn the_tour_names_every_room_in_its_order() {
+    let text = include_str!("../docs/architecture.md");
+    let (_, table) = text.split_once("## The rooms, bottom-up").expect("the rooms have a heading");
+    let named: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    for name in &named {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name);
+        assert!(path.exists(), "docs/architecture.md: there is no src/{name}");
+    }
+    let rooms: Vec<&str> =
+        named.iter().map(|name| name.trim_end_matches('/').trim_end_matches(".rs")).collect();
+    // lib.rs names the rooms and holds nothing else.
+    let order: Vec<&str> = ROOMS.into_iter().rev().filter(|room| *room != "lib").collect();
+    assert_eq!(rooms, order, "docs/architecture.md and ROOMS disagree");
+}
