@@ -133,6 +133,7 @@ fn every_key_that_the_reader_takes_is_documented() {
         ("RawRules", "rules"),
         ("RawMetrics", "metrics"),
         ("RawControl", "control"),
+        ("RawState", "state"),
         ("RawReload", "reload"),
         ("RawList", "list"),
         ("RawBasis", "list"),

@@ -14,7 +14,7 @@ pub fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
     let equal_count = running.queue.count == new.queue.count;
     let same_count = equal_count || left_out;
     let same_length = running.queue.max_length == new.queue.max_length;
-    let keys: [(&'static str, bool); 16] = [
+    let keys: [(&'static str, bool); 17] = [
         ("mode", running.mode == new.mode),
         ("on_failure", running.on_failure == new.on_failure),
         ("cameras.interfaces", running.cameras.interfaces == new.cameras.interfaces),
@@ -36,6 +36,7 @@ pub fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
         ("rules", running.rules == new.rules),
         ("metrics.listen", running.metrics_listen == new.metrics_listen),
         ("control.socket", running.control_socket == new.control_socket),
+        ("state.folder", running.state_folder == new.state_folder),
         ("reload", running.watch == new.watch && running.watch_debounce == new.watch_debounce),
     ];
     keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()

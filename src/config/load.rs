@@ -88,6 +88,7 @@ struct Draft {
     mark_place: String,
     listen: Option<SocketAddr>,
     socket: PathBuf,
+    state_folder: PathBuf,
     watch: bool,
     debounce: Duration,
     lists: Vec<ListConfig>,
@@ -116,6 +117,7 @@ impl Draft {
             mark_place: "rules.mark".into(),
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 19420))),
             socket: PathBuf::from("/run/kordon/control.sock"),
+            state_folder: PathBuf::from("/var/lib/kordon"),
             watch: false,
             debounce: Duration::from_millis(500),
             lists: Vec::new(),
@@ -138,6 +140,9 @@ impl Draft {
         }
         if let Some(socket) = &raw.control.socket {
             self.socket = self.folder.join(source.check(socket, |text| not_empty(text))?);
+        }
+        if let Some(folder) = &raw.state.folder {
+            self.state_folder = self.folder.join(source.check(folder, |text| not_empty(text))?);
         }
         self.watch = raw.reload.watch.unwrap_or(self.watch);
         if let Some(debounce) = &raw.reload.debounce {
@@ -347,6 +352,7 @@ impl Draft {
             },
             metrics_listen: self.listen,
             control_socket: self.socket,
+            state_folder: self.state_folder,
             watch: self.watch,
             watch_debounce: self.debounce,
             lists: self.lists,

@@ -208,6 +208,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Path of the control socket.
     pub control_socket: PathBuf,
+    /// The folder in which the daemon keeps what shall outlive it. It need not exist.
+    pub state_folder: PathBuf,
     /// Watch the lists' folders and reload by itself.
     pub watch: bool,
     /// How long the files must have been still before a watched reload.

@@ -26,6 +26,8 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) control: RawControl,
     #[serde(default)]
+    pub(super) state: RawState,
+    #[serde(default)]
     pub(super) reload: RawReload,
     #[serde(default)]
     pub(super) list: Vec<Spanned<RawList>>,
@@ -86,6 +88,12 @@ pub(super) struct RawMetrics {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawControl {
     pub(super) socket: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawState {
+    pub(super) folder: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

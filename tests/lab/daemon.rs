@@ -167,6 +167,7 @@ impl Setup {
         }
         line(format_args!("\n[metrics]\nlisten = \"127.0.0.1:{}\"", self.port));
         line(format_args!("\n[control]\nsocket = \"control.sock\""));
+        line(format_args!("\n[state]\nfolder = \"state\""));
         if self.watch {
             line(format_args!("\n[reload]\nwatch = true\ndebounce = \"100ms\""));
         }
@@ -199,6 +200,7 @@ impl Site {
         let name = format!("kordon-lab-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir(&folder).context(folder.display())?;
+        std::fs::create_dir(folder.join("state")).context(folder.display())?;
         let site = Site { folder, setup };
         site.write(CONFIG, &site.setup.toml())?;
         for list in &site.setup.lists {

@@ -69,6 +69,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     assert_eq!(config.rules.mark, Mark { value: 0x1000_0000, mask: 0x3000_0000 });
     assert_eq!(config.metrics_listen.unwrap().to_string(), "127.0.0.1:19420");
     assert_eq!(config.control_socket, Path::new("/run/kordon/control.sock"));
+    assert_eq!(config.state_folder, Path::new("/var/lib/kordon"));
     assert!(!config.watch);
     assert_eq!(config.lists[0].path, folder.0.join("a.txt"));
 }
@@ -132,7 +133,7 @@ fn every_refusal_names_the_thing_and_the_place() {
     let cases = [
         (
             format!("queu = 3\n{GOOD}"),
-            "kordon.toml:1:1: unknown field `queu`, expected one of `mode`, `on_failure`, `cameras`, `camera`, `queue`, `rules`, `metrics`, `control`, `reload`, `list`, `origin`",
+            "kordon.toml:1:1: unknown field `queu`, expected one of `mode`, `on_failure`, `cameras`, `camera`, `queue`, `rules`, `metrics`, `control`, `state`, `reload`, `list`, `origin`",
         ),
         (
             format!("mode = \"enforced\"\n{GOOD}"),
@@ -226,6 +227,7 @@ fn every_refusal_names_the_thing_and_the_place() {
             "kordon.toml:9:10: `localhost:1` is not ADDRESS:PORT (or \"off\")",
         ),
         (with("[control]\nsocket = \" \"\n"), "kordon.toml:9:10: must not be empty"),
+        (with("[state]\nfolder = \"\"\n"), "kordon.toml:9:10: must not be empty"),
         (
             with("[reload]\ndebounce = \"fast\"\n"),
             "kordon.toml:9:12: `fast` is not a duration from 10ms to 60m, such as \"500ms\" or \"2s\"",
@@ -332,6 +334,7 @@ fn a_reload_may_change_lists_and_nothing_else() {
         ("[rules]\nmanage = false\n", "rules"),
         ("[metrics]\nlisten = \"off\"\n", "metrics.listen"),
         ("[control]\nsocket = \"x\"\n", "control.socket"),
+        ("[state]\nfolder = \"x\"\n", "state.folder"),
         ("[reload]\nwatch = true\n", "reload"),
         ("[[camera]]\nname = \"x\"\naddress = \"192.0.2.1\"\n", "camera"),
     ] {
