@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint unit build bench bench-path setup-demo setup-test
+.PHONY: help demo test check lint unit build deny advisories bench bench-path setup-demo setup-test setup-deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ demo: setup-demo ## a camera, a gateway and two servers on this machine: see kor
 
 test: setup-test lint unit ## everything: formatting, clippy, unit, property, golden and kernel tests
 
-check: test ## what CI runs: lint, then what `make test` runs
+check: test deny ## what CI runs: what `make test` runs, then what `make deny` does
 
 lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --check
@@ -23,6 +23,12 @@ lint: ## formatting and clippy, warnings denied
 
 build: ## the release binary, target/release/kordon
 	$(CARGO) build --release
+
+deny: setup-deny ## licences, sources and banned crates among the dependencies (deny.toml)
+	$(CARGO) deny --locked check bans licenses sources
+
+advisories: setup-deny ## known vulnerabilities of the dependencies; fetches the advisory database
+	$(CARGO) deny --locked check advisories
 
 bench: ## criterion benches: lookup, decide, build
 	$(CARGO) bench
@@ -39,3 +45,6 @@ setup-demo:
 
 setup-test:
 	@scripts/setup test
+
+setup-deny:
+	@scripts/setup deny
