@@ -17,9 +17,11 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// README and everything in docs: path and text.
+/// README and its neighbours, and everything in docs: path and text.
 fn documents() -> Vec<(String, String)> {
-    let mut found = vec![("README.md".to_owned(), read("README.md"))];
+    let mut found: Vec<(String, String)> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+        .map(|path| (path.to_owned(), read(path)))
+        .into();
     for entry in fs::read_dir(root().join("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if name.ends_with(".md") {
