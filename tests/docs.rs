@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+#[path = "documented/mod.rs"]
+mod documented;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,19 +20,10 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// README and its neighbours, and everything in docs: path and text.
+/// Every document: path and text.
 fn documents() -> Vec<(String, String)> {
-    let mut found: Vec<(String, String)> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
-        .map(|path| (path.to_owned(), read(path)))
-        .into();
-    for entry in fs::read_dir(root().join("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") {
-            let path = format!("docs/{name}");
-            found.push((path.clone(), read(&path)));
-        }
-    }
-    found
+    let paths = documented::documents(root()).into_iter();
+    paths.map(|path| (path.clone(), read(&path))).collect()
 }
 
 /// Runs of these characters, as words.
@@ -277,4 +271,36 @@ fn no_file_refers_to_what_lies_outside_the_repository() {
             }
         }
     }
+}
+
+/// A command line in a document is one that the kernel tests run, or stands in a file with its reason.
+#[test]
+fn every_command_line_in_the_documents_is_run_or_has_its_reason() {
+    let entries = documented::not_run(root());
+    let lines: Vec<_> =
+        documents().iter().flat_map(|(path, text)| documented::commands(path, text)).collect();
+    assert!(lines.len() > 30, "only {} command lines", lines.len());
+    for line in &lines {
+        let excused = entries.iter().any(|(entry, _)| documented::means(entry, &line.command));
+        let first = line.command.split(' ').next().unwrap();
+        let can_run = ["kordon", "promtool"].contains(&first) && line.words().is_some();
+        let place = format!("{}: `{}`", line.place, line.command);
+        assert!(excused || can_run, "{place} is neither run nor in not-run.txt with its reason");
+    }
+    for (entry, reason) in &entries {
+        assert!(reason.split(' ').count() > 2, "not-run.txt: `{entry}` has no reason");
+        let used = lines.iter().any(|line| documented::means(entry, &line.command));
+        assert!(used, "not-run.txt: `{entry}` is in no document");
+    }
+}
+
+#[test]
+fn command_lines_are_found_in_blocks_with_and_without_a_prompt() {
+    let text = "kordon no\n```\n$ sudo kordon why \"a b\" # c\nkordon: no\nkordon out\n```\n\
+                ```\nuseradd a \\\n  -b\nnothing\n```\n";
+    let found = documented::commands("x.md", text);
+    let shown: Vec<_> =
+        found.iter().map(|l| (l.place.as_str(), l.command.as_str(), l.refused)).collect();
+    assert_eq!(shown, [("x.md:3", "kordon why \"a b\"", true), ("x.md:8", "useradd a -b", false)]);
+    assert_eq!(found[0].words().unwrap(), ["kordon", "why", "a b"]);
 }

@@ -7,6 +7,8 @@
 //!
 //! `cargo test --test kernel -- FILTER...` runs the cases whose names contain a filter.
 
+#[path = "../documented/mod.rs"]
+mod documented;
 #[path = "../lab/mod.rs"]
 mod lab;
 
