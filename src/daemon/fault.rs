@@ -10,6 +10,8 @@ const VARIABLE: &str = "KORDON_FAULT";
 pub(super) enum Fault {
     /// The first packet thread hangs after its start.
     StallFirstWorker,
+    /// The first packet thread ends after its start.
+    EndFirstWorker,
 }
 
 /// The fault asked for.
@@ -25,9 +27,10 @@ pub(super) fn asked() -> Result<Option<Fault>, Failure> {
 fn offered(value: &str) -> Result<Fault, Failure> {
     match value {
         "stall-first-worker" => Ok(Fault::StallFirstWorker),
+        "end-first-worker" => Ok(Fault::EndFirstWorker),
         other => Err(Failure::new(
             crate::failure::ExitStatus::Usage,
-            format!("{VARIABLE}={other}: no such fault (stall-first-worker)"),
+            format!("{VARIABLE}={other}: no such fault (stall-first-worker, end-first-worker)"),
         )),
     }
 }

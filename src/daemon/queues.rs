@@ -1,7 +1,7 @@
 //! The daemon's queues: opened by configuration, each handed to a thread of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::spawn;
 use crate::config::{Config, QueueBackend};
 use crate::counters::{Account, CameraPlaces, Event, Shard};
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 use crate::queue::{NativeQueue, NfqQueue, PacketQueue, QueueSettings};
 use crate::ruleset::Follower;
 use crate::telemetry::QueueView;
@@ -106,6 +106,11 @@ impl Opened {
         fault: Option<Fault>,
     ) -> Result<JoinHandle<()>, Failure> {
         let (stop, failed) = (Arc::clone(stop), failed.clone());
+        if fault == Some(Fault::EndFirstWorker) {
+            return spawn(&format!("kordon-queue-{}", self.number), move || {
+                report_end(self.number, Ok(()), &AtomicBool::new(false), &failed);
+            });
+        }
         if fault == Some(Fault::StallFirstWorker) {
             return spawn(&format!("kordon-queue-{}", self.number), move || {
                 // The queue stays open and unread for as long as the process lives.
@@ -133,9 +138,27 @@ fn spawn_worker<Q: PacketQueue + 'static>(
     failed: mpsc::UnboundedSender<Failure>,
 ) -> Result<JoinHandle<()>, Failure> {
     spawn(&format!("kordon-queue-{number}"), move || {
-        if let Err(failure) = worker.run(&stop) {
-            // The receiver is gone only when the process is ending anyway.
-            let _ending = failed.send(failure);
-        }
+        let outcome = worker.run(&stop);
+        report_end(number, outcome, &stop, &failed);
     })
+}
+
+/// A packet thread that ends unasked ends the daemon.
+fn report_end(
+    number: u16,
+    outcome: Result<(), Failure>,
+    stop: &AtomicBool,
+    failed: &mpsc::UnboundedSender<Failure>,
+) {
+    let unasked = || {
+        let message = format!("queue {number}: its packet thread has ended unasked");
+        Failure::new(ExitStatus::Failed, message)
+    };
+    let failure = match outcome {
+        Err(failure) => failure,
+        Ok(()) if stop.load(Ordering::Relaxed) => return,
+        Ok(()) => unasked(),
+    };
+    // The receiver is gone only when the process is ending anyway.
+    let _ending = failed.send(failure);
 }

@@ -84,6 +84,43 @@ pub(super) fn killed_with_packets_waiting(bench: &Bench<'_>) -> Res {
     lost.iter().try_for_each(|stream| bench.lab.none_arrived(stream))
 }
 
+/// Open, what waits when the daemon dies is dropped all the same: by the kernel, as it closes the queue.
+pub(super) fn killed_open(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.on_failure = "open";
+    let site = Site::new(setup)?;
+    let daemon = site.start()?;
+    daemon.freeze()?;
+    let mut waiting = [bench.lab.stream(ALLOWED)?, bench.lab.stream(BLOCKED)?];
+    waiting.iter_mut().try_for_each(|stream| stream.send_many(N))?;
+    daemon.kill()?;
+    // Positive control and fence: what comes after the end passes unjudged.
+    bench.lab.passes(ALLOWED, N)?;
+    bench.lab.passes(BLOCKED, N)?;
+    waiting.iter().try_for_each(|stream| bench.lab.none_arrived(stream))
+}
+
+/// A packet thread that ends takes the daemon with it.
+pub(super) fn ended(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.queues = 2;
+    setup.environment = vec![("KORDON_FAULT", "end-first-worker".to_owned())];
+    let site = Site::new(setup)?;
+    let mut daemon = site.spawn()?;
+    let code = daemon.wait_end()?;
+    if code != Some(1) || !daemon.log().contains("queue 40: its packet thread has ended") {
+        return Err(format!("ended with {code:?}:\n{}", daemon.log()));
+    }
+    // Positive control: without the fault the same folder works.
+    let mut setup = site.setup().clone();
+    setup.environment.clear();
+    drop(site);
+    let site = Site::new(setup)?;
+    let _daemon = site.start()?;
+    bench.lab.passes(ALLOWED, N)?;
+    bench.lab.blocked(BLOCKED, N)
+}
+
 /// Somebody replaces hold by a queue rule with `--queue-bypass`, and nobody listens.
 pub(super) fn bypassed_queue(bench: &Bench<'_>) -> Res {
     let site = bench.site()?;

@@ -104,6 +104,44 @@ pub(super) fn bad_input(bench: &Bench<'_>) -> Res {
     bench.lab.blocked(BLOCKED, N)
 }
 
+/// What was laid out at the start (interfaces, queues, mode, rules) is not changed by a reload: refused, with
+/// the key named, and nothing moves.
+pub(super) fn fixed_keys(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let daemon = site.start()?;
+    let before = rules::snapshot()?;
+    let original = site.setup().toml();
+    type Change = fn(&mut crate::lab::daemon::Setup);
+    let changes: [(&str, Change); 5] = [
+        ("cameras.interfaces", |setup| setup.interfaces = vec!["cam1"]),
+        ("queue.count", |setup| setup.queues = 3),
+        ("mode", |setup| setup.mode = "monitor"),
+        ("on_failure", |setup| setup.on_failure = "open"),
+        ("rules", |setup| setup.mark = Some((0x4000_0000, 0x4000_0000))),
+    ];
+    for (key, change) in changes {
+        let mut setup = site.setup().clone();
+        change(&mut setup);
+        site.write("kordon.toml", &setup.toml())?;
+        let output = site.kordon("reload --config kordon.toml")?;
+        if output.code != Some(78) || !output.stderr.contains(&format!("cannot change {key}")) {
+            return Err(format!("a reload with another {key} {}", output.said()));
+        }
+        if rules::snapshot()? != before {
+            return Err(format!("a refused reload with another {key} changed the rules"));
+        }
+        bench.lab.passes(ALLOWED, N)?;
+        bench.lab.blocked(BLOCKED, N)?;
+    }
+    // Positive control: it was those keys that were refused.
+    site.write("kordon.toml", &original)?;
+    site.kordon_ok("reload --config kordon.toml")?;
+    match daemon.metrics()?.get("kordon_reloads_rejected_total", &[])? {
+        5 => Ok(()),
+        n => Err(format!("5 reloads were refused, {n} counted")),
+    }
+}
+
 pub(super) fn not_running(bench: &Bench<'_>) -> Res {
     let site = bench.site()?;
     for command in ["status --config kordon.toml", "reload --config kordon.toml"] {
