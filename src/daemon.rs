@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::control::changes::Changes;
 use crate::control::notify::notify;
 use crate::control::reload::{Reloader, Reloading, reloader};
 use crate::control::server::{self, Desk};
@@ -127,11 +128,14 @@ pub fn run(path: &Path) -> Result<(), Failure> {
                 .map_err(|error| Failure::new(ExitStatus::Failed, format!("metrics: {error}")))?;
             tokio::spawn(http::serve(listener, Arc::new(exporter), Arc::clone(&observed)));
         }
+        let changes = Arc::new(Changes::default());
+        let tool = keeper.as_ref().map(|keeper| keeper.tool);
         let desk = Desk {
             observed: Arc::clone(&observed),
             reloader: reloader.clone(),
-            status: status::reporter(&config, &observed, keeper.as_ref().map(|keeper| keeper.tool)),
+            status: status::reporter(&config, &observed, &changes, tool),
             rules: rules::clerk(keeper.clone()),
+            changes,
         };
         tokio::spawn(server::serve(control, Arc::new(desk)));
         if let Some(keeper) = keeper {

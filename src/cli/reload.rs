@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::{Format, Place, output};
+use crate::control::caller::claimed;
 use crate::control::client;
 use crate::control::message::{Answer, Request};
 use crate::failure::Failure;
@@ -15,7 +16,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
-    if let Answer::Reload(report) = client::ask(&place.socket(), &Request::Reload {})? {
+    if let Answer::Reload(report) =
+        client::ask(&place.socket(), &Request::Reload { sudo_user: claimed() })?
+    {
         match args.output {
             Format::Json => output::json(&report)?,
             Format::Table => output::data(&format!(

@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::{Place, output};
 use crate::config::{Config, RulesBackend};
+use crate::control::caller::claimed;
 use crate::control::client;
 use crate::control::message::{Answer, Request, RulesOrder};
 use crate::failure::{ExitStatus, Failure};
@@ -71,7 +72,7 @@ fn by_daemon(place: &Place, order: RulesOrder) -> Result<Option<String>, Failure
     if Config::load(place.config()).is_ok_and(|config| !config.rules.manage) {
         return Ok(None);
     }
-    match client::ask(&place.socket(), &Request::Rules { order }) {
+    match client::ask(&place.socket(), &Request::Rules { order, sudo_user: claimed() }) {
         Ok(Answer::Rules(changed)) => Ok(Some(changed)),
         Ok(_) => Ok(Some(String::new())),
         Err(failure) if failure.status == ExitStatus::NotRunning => Ok(None),

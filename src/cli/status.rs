@@ -58,6 +58,12 @@ fn text(status: &Status) -> String {
     if let Some(refused) = &status.last_reload_refused {
         rows.push(row("", format!("LAST RELOAD REFUSED: {refused}")));
     }
+    for (index, change) in status.changes.iter().enumerate() {
+        let ago = span(status.now.saturating_sub(change.at));
+        let label = if index == 0 { "last asked" } else { "" };
+        let text = format!("{}, {}, {ago} ago, by {}", change.kind.label(), change.what, change.by);
+        rows.push(row(label, text));
+    }
     let traffic = &status.traffic;
     rows.push(row(
         "packets",

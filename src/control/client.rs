@@ -1,9 +1,12 @@
 //! Asking a running daemon.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
+
+use nix::unistd::{Gid, Group};
 
 use super::message::{Answer, Request};
 use crate::failure::{ExitStatus, Failure};
@@ -39,9 +42,28 @@ fn unreachable_daemon(socket: &Path, error: &std::io::Error) -> Failure {
             format!("the daemon is not running: nobody answers at {place}"),
         ),
         std::io::ErrorKind::PermissionDenied => {
-            Failure::new(ExitStatus::NoPermission, format!("{place}: permission denied"))
+            Failure::new(ExitStatus::NoPermission, format!("{place}: {}", not_permitted(socket)))
         }
         _ => Failure::new(ExitStatus::Failed, format!("{place}: {error}")),
+    }
+}
+
+/// What keeps the caller out, and what helps. Where the socket cannot be looked at, its folder is what keeps
+/// the caller out.
+fn not_permitted(socket: &Path) -> String {
+    let group = socket
+        .ancestors()
+        .find_map(|place| std::fs::metadata(place).ok())
+        .map(|meta| Gid::from_raw(meta.gid()))
+        .filter(|gid| gid.as_raw() != 0)
+        .and_then(|gid| Group::from_gid(gid).ok().flatten());
+    match group {
+        Some(group) => format!(
+            "permission denied: it is for root and for members of group {name} \
+             (sudo usermod -aG {name} USER, then log in again)",
+            name = group.name
+        ),
+        None => "permission denied: it is for root".to_owned(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::changes::Change;
 use crate::explain::Explanation;
 use crate::failure::{ExitStatus, Failure};
 
@@ -22,11 +23,18 @@ pub enum Request {
     /// How things are.
     Status {},
     /// Read configuration and lists again and put them in force.
-    Reload {},
+    Reload {
+        /// The user behind sudo, as the client claims.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sudo_user: Option<String>,
+    },
     /// Put the rules in place or take them away.
     Rules {
         /// Which of the two.
         order: RulesOrder,
+        /// The user behind sudo, as the client claims.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sudo_user: Option<String>,
     },
     /// What these addresses meet.
     Why {
@@ -136,6 +144,9 @@ pub struct Status {
     pub loaded: u64,
     /// Why the last reload was refused; none if it was not.
     pub last_reload_refused: Option<String>,
+    /// The last change of each kind that somebody asked for, the newest first.
+    #[serde(default)]
+    pub changes: Vec<Change>,
     /// The rules in the kernel.
     pub rules: RulesStatus,
     /// The queues.
@@ -244,7 +255,11 @@ mod tests {
         let address = IpAddr::from([192, 0, 2, 1]);
         for (request, line) in [
             (Request::Status {}, r#"{"command":"status"}"#),
-            (Request::Reload {}, r#"{"command":"reload"}"#),
+            (Request::Reload { sudo_user: None }, r#"{"command":"reload"}"#),
+            (
+                Request::Reload { sudo_user: Some("alice".to_owned()) },
+                r#"{"command":"reload","sudo_user":"alice"}"#,
+            ),
             (
                 Request::Why { addresses: vec![address] },
                 r#"{"command":"why","addresses":["192.0.2.1"]}"#,

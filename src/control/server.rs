@@ -1,6 +1,6 @@
-//! The control socket: mode 0660, one request per connection.
+//! The control socket: mode 0660, group [`GROUP`], one request per connection.
 //!
-//! Invariants: at most [`CONNECTIONS`] connections and [`message::REQUEST_LIMIT`] bytes of request, and a
+//! Invariants: who asks for a change is noted as the kernel says it; at most [`CONNECTIONS`] connections and [`message::REQUEST_LIMIT`] bytes of request, and a
 //! client has [`DEADLINE`] to say what it wants. Total over any bytes.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -9,16 +9,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::Group;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use super::caller::Caller;
+use super::changes::{Changes, Kind};
 use super::message::{self, ADDRESSES, Answer, Request, RulesOrder};
 use super::reload::Reloader;
 use crate::explain::{self, explain};
 use crate::failure::{ExitStatus, Failure};
 use crate::telemetry::Observed;
 
+/// Whose members may use the socket.
+const GROUP: &str = "kordon";
 /// The most connections served at a time.
 const CONNECTIONS: usize = 32;
 /// Time for a client to send its request.
@@ -34,6 +39,8 @@ pub struct Desk {
     pub status: Box<dyn Fn() -> message::Status + Send + Sync>,
     /// Who carries out what is asked about the rules.
     pub rules: Clerk,
+    /// Where changes are noted, with who asked.
+    pub changes: Arc<Changes>,
 }
 
 /// Carries out an order about the rules and says what changed; blocks.
@@ -70,8 +77,21 @@ pub fn listen(path: &Path) -> Result<UnixListener, Failure> {
         Err(error) => return Err(refuse(error)),
     }
     let listener = UnixListener::bind(path).map_err(refuse)?;
+    give_to_group(path);
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(refuse)?;
     Ok(listener)
+}
+
+/// Gives the socket to [`GROUP`], so that its members may ask even where the daemon was started by hand.
+/// Where there is no such group, or no permission, it keeps the daemon's own.
+fn give_to_group(path: &Path) {
+    let Ok(Some(group)) = Group::from_name(GROUP) else { return };
+    if group.gid == nix::unistd::getegid() {
+        return;
+    }
+    if let Err(error) = std::os::unix::fs::chown(path, None, Some(group.gid.as_raw())) {
+        tracing::debug!("control.socket {}: group {GROUP}: {error}", path.display());
+    }
 }
 
 /// Serves until the runtime ends.
@@ -98,13 +118,19 @@ pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
 }
 
 async fn exchange(mut stream: UnixStream, desk: &Arc<Desk>) -> std::io::Result<()> {
-    let caller = stream.peer_cred()?.uid();
+    let peer = stream.peer_cred()?;
     let answer = match tokio::time::timeout(DEADLINE, read(&mut stream)).await {
         Ok(line) => match serde_json::from_slice(&line?) {
-            Ok(request) => match refused(&request, caller) {
-                None => answer(request, desk).await,
-                Some(failure) => failure.into(),
-            },
+            Ok(request) => {
+                let caller = Caller::new(peer.uid(), peer.pid(), claim(&request));
+                match refused(&request, &caller) {
+                    None => answer(request, caller, desk).await,
+                    Some(failure) => {
+                        tracing::warn!("control: refused: {failure}");
+                        failure.into()
+                    }
+                }
+            }
             Err(error) => refuse(format!("control: not a request: {error}")),
         },
         Err(_) => refuse(format!("control: no request within {} s", DEADLINE.as_secs())),
@@ -129,14 +155,21 @@ async fn read(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
     }
 }
 
+/// The user behind sudo, as the client claims.
+fn claim(request: &Request) -> Option<&str> {
+    match request {
+        Request::Reload { sudo_user } | Request::Rules { sudo_user, .. } => sudo_user.as_deref(),
+        Request::Status { .. } | Request::Why { .. } => None,
+    }
+}
+
 /// Who may use the socket may ask and reload; the rules are for root and for the daemon's own user, because
 /// without them everything passes.
-fn refused(request: &Request, caller: u32) -> Option<Failure> {
-    let trusted = caller == 0 || caller == nix::unistd::geteuid().as_raw();
+fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
     match request {
-        Request::Rules { .. } if !trusted => Some(Failure::new(
+        Request::Rules { .. } if !caller.is_trusted() => Some(Failure::new(
             ExitStatus::NoPermission,
-            format!("rules: only root may apply or remove them (asked by uid {caller})"),
+            format!("rules: only root may apply or remove them (asked by {caller})"),
         )),
         Request::Rules { .. }
         | Request::Status { .. }
@@ -149,19 +182,29 @@ fn refuse(message: String) -> Answer {
     Failure::new(ExitStatus::Usage, message).into()
 }
 
-async fn answer(request: Request, desk: &Arc<Desk>) -> Answer {
+async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
     match request {
         Request::Status {} => Answer::Status(Box::new((desk.status)())),
-        Request::Reload {} => match desk.reloader.reload("control socket").await {
-            Ok(report) => Answer::Reload(report),
+        Request::Reload { .. } => match desk.reloader.reload(&caller.to_string()).await {
+            Ok(report) => {
+                let what = format!("generation {}", report.generation);
+                desk.changes.note(Kind::Reload, what, caller);
+                Answer::Reload(report)
+            }
             Err(failure) => failure.into(),
         },
-        Request::Rules { order } => {
-            let desk = Arc::clone(desk);
-            match tokio::task::spawn_blocking(move || (desk.rules)(order)).await {
-                Ok(Ok(changed)) => Answer::Rules(changed),
-                Ok(Err(failure)) => failure.into(),
-                Err(error) => Failure::new(ExitStatus::Failed, error.to_string()).into(),
+        Request::Rules { order, .. } => {
+            let what = match &order {
+                RulesOrder::Apply => "apply".to_owned(),
+                RulesOrder::Remove { why } => format!("remove: {why}"),
+            };
+            tracing::warn!(by = %caller, "asked: rules {what}");
+            match carry_out(desk, move |desk| (desk.rules)(order)).await {
+                Ok(changed) => {
+                    desk.changes.note(Kind::Rules, what, caller);
+                    Answer::Rules(changed)
+                }
+                Err(failure) => failure.into(),
             }
         }
         Request::Why { addresses } if addresses.len() > ADDRESSES => {
@@ -176,22 +219,35 @@ async fn answer(request: Request, desk: &Arc<Desk>) -> Answer {
     }
 }
 
+/// Runs what blocks on the pool for that.
+async fn carry_out<T: Send + 'static>(
+    desk: &Arc<Desk>,
+    order: impl FnOnce(&Desk) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let desk = Arc::clone(desk);
+    tokio::task::spawn_blocking(move || order(&desk))
+        .await
+        .unwrap_or_else(|error| Err(Failure::new(ExitStatus::Failed, error.to_string())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_rules_are_for_root_and_the_daemons_own_user() {
-        let remove =
-            || Request::Rules { order: RulesOrder::Remove { why: "a fire drill".to_owned() } };
+        let rules = |order| Request::Rules { order, sudo_user: None };
+        let remove = || rules(RulesOrder::Remove { why: "a fire drill".to_owned() });
         let own = nix::unistd::geteuid().as_raw();
-        assert_eq!(refused(&remove(), 0), None);
-        assert_eq!(refused(&remove(), own), None);
-        let failure = refused(&remove(), own + 1_000).unwrap();
+        let by = |uid| Caller::new(uid, None, Some("root"));
+        assert_eq!(refused(&remove(), &by(0)), None);
+        assert_eq!(refused(&remove(), &by(own)), None);
+        let failure = refused(&remove(), &by(own + 1_000)).unwrap();
         assert_eq!(failure.status, ExitStatus::NoPermission);
-        let apply = Request::Rules { order: RulesOrder::Apply };
-        assert!(refused(&apply, own + 1_000).is_some());
-        assert_eq!(refused(&Request::Status {}, own + 1_000), None, "asking is free");
+        assert!(refused(&rules(RulesOrder::Apply), &by(own + 1_000)).is_some());
+        assert_eq!(refused(&Request::Status {}, &by(own + 1_000)), None, "asking is free");
+        let reload = Request::Reload { sudo_user: None };
+        assert_eq!(refused(&reload, &by(own + 1_000)), None, "so is reloading");
     }
 
     #[tokio::test(flavor = "current_thread")]

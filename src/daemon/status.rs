@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::config::Config;
+use crate::control::changes::Changes;
 use crate::control::message::{
     CameraStatus, ListStatus, QueueStatus, RulesStatus, Status, TrafficStatus,
 };
@@ -15,9 +16,11 @@ use crate::telemetry::Observed;
 pub(super) fn reporter(
     config: &Config,
     observed: &Arc<Observed>,
+    changes: &Arc<Changes>,
     tool: Option<Tool>,
 ) -> Box<dyn Fn() -> Status + Send + Sync> {
     let (observed, managed) = (Arc::clone(observed), config.rules.manage);
+    let changes = Arc::clone(changes);
     let files: Vec<String> = config.files.iter().map(|file| file.display().to_string()).collect();
     let tool = tool.map_or_else(String::new, |tool| tool.to_string());
     Box::new(move || {
@@ -38,6 +41,7 @@ pub(super) fn reporter(
             prefixes: rules.table().prefixes(),
             loaded: last.success,
             last_reload_refused: last.refused,
+            changes: changes.last(),
             rules: RulesStatus {
                 managed,
                 tool: tool.clone(),

@@ -1,5 +1,6 @@
 //! The cases: each a promise, and the function that tries to break it.
 
+mod commands;
 mod documents;
 mod failures;
 mod marks;
@@ -97,6 +98,7 @@ pub(crate) const CASES: &[Case] = &[
     once("idle_http_clients_do_not_hold_up_packets", others::idle_clients),
     once("commands_in_the_documents_run", documents::commands),
     once("native_commands_open_the_gate", documents::open_the_gate),
+    once("change_commands_are_recorded_with_who_asked", commands::who_asked),
     case("monitor_mode_accounts_for_every_packet", observe::monitor_accounting),
     case("monitor_list_never_weakens_a_block", observe::monitor_list),
     case("counters_equal_what_the_receivers_saw", observe::accounting),
