@@ -131,6 +131,8 @@ pub struct CameraCounters {
     pub packets: Counter,
     /// Those dropped.
     pub dropped: Counter,
+    /// Those that passed only because of monitor mode or because their list only monitors.
+    pub would_drop: Counter,
 }
 
 /// One packet thread's counters.
@@ -234,6 +236,8 @@ impl Account {
             camera.packets.add(1);
             if answer == Verdict::Drop {
                 camera.dropped.add(1);
+            } else if stopping_place(decision.reason).is_some() {
+                camera.would_drop.add(1);
             }
         }
     }

@@ -24,11 +24,11 @@ const DATA: &str = "tests/data/lists";
 fn list(name: &str, path: impl Into<PathBuf>, kind: ListKind) -> ListConfig {
     let (name, path) = (name.to_owned(), path.into());
     let (action, basis) = (Action::Block, Basis::default());
-    ListConfig { name, path, kind, action, basis, allow_wide: false }
+    ListConfig { name, path, kind, action, basis, allow_wide: false, max_age: None }
 }
 
 fn origin(name: &str, path: impl Into<PathBuf>, format: OriginFormat) -> OriginConfig {
-    OriginConfig { name: name.to_owned(), path: path.into(), format }
+    OriginConfig { name: name.to_owned(), path: path.into(), format, max_age: None }
 }
 
 /// A folder of this test's own, removed at its end.

@@ -1,7 +1,7 @@
 //! `kordon check`: configuration, lists and rules, without touching anything.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -114,6 +114,15 @@ fn check_lists(config: &Config, findings: &mut Findings) {
     }
     for (name, date, _) in &rules.origin_dates {
         findings.add("origin", "ok", format!("{name}: data of {date}"));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let ages = [("list", &rules.freshness.lists), ("origin", &rules.freshness.origins)];
+    for (subject, age) in ages.iter().flat_map(|(s, ages)| ages.iter().map(move |a| (s, a))) {
+        if let (Some(old), Some(limit)) = (age.stale(now), age.limit) {
+            let (old, limit) = (output::span(old), output::span(limit));
+            let detail = format!("{}: {old} old, more than max_age ({limit})", age.name);
+            findings.add(subject, "warning", detail);
+        }
     }
     let [v4, v6] = rules.table().prefixes();
     let took = began.elapsed().as_secs_f64();

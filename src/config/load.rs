@@ -8,9 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::Spanned;
-
-use super::raw::{Raw, RawBasis, RawList, RawOrigin};
+use super::raw::Raw;
 use super::source::{Source, read};
 use super::values::{
     bytes, duration, interface, label, listen_address, network, not_empty, within,
@@ -227,42 +225,6 @@ impl Draft {
         Ok(())
     }
 
-    fn add_list(&mut self, source: &Source<'_>, list: Spanned<RawList>) -> Result<(), Failure> {
-        let list = list.into_inner();
-        let name = source.check(&list.name, |text| label(text))?;
-        self.unique(source, "list", &name, list.name.span())?;
-        if self.lists.len() == LIST_LIMIT {
-            return Err(source.refuse(list.name.span(), format!("more than {LIST_LIMIT} lists")));
-        }
-        let path = self.folder.join(source.check(&list.path, |text| not_empty(text))?);
-        let basis = match list.basis {
-            Some(basis) => checked_basis(source, basis)?,
-            None => Basis::default(),
-        };
-        self.lists.push(ListConfig {
-            name,
-            path,
-            kind: list.kind,
-            action: list.action,
-            basis,
-            allow_wide: list.allow_wide,
-        });
-        Ok(())
-    }
-
-    fn add_origin(
-        &mut self,
-        source: &Source<'_>,
-        origin: Spanned<RawOrigin>,
-    ) -> Result<(), Failure> {
-        let origin = origin.into_inner();
-        let name = source.check(&origin.name, |text| label(text))?;
-        self.unique(source, "origin", &name, origin.name.span())?;
-        let path = self.folder.join(source.check(&origin.path, |text| not_empty(text))?);
-        self.origins.push(OriginConfig { name, path, format: origin.format });
-        Ok(())
-    }
-
     fn unique(
         &mut self,
         source: &Source<'_>,
@@ -362,22 +324,6 @@ impl Draft {
     }
 }
 
-fn checked_basis(source: &Source<'_>, basis: RawBasis) -> Result<Basis, Failure> {
-    let date = match &basis.date {
-        None => None,
-        Some(date) => Some(source.check(date, |date| match (date.date, date.time) {
-            (Some(day), None) => Ok(day.to_string()),
-            (_, _) => Err(format!("`{date}` is not a date: write YYYY-MM-DD without quotes")),
-        })?),
-    };
-    Ok(Basis {
-        issuer: source.check(&basis.issuer, |text| not_empty(text))?,
-        number: basis.number.unwrap_or_default(),
-        date,
-        note: basis.note,
-    })
-}
-
 /// The receive buffer for a queue of this length: the buffer is to overflow before the queue does, because
 /// only then is a loss seen, as a gap in the packet ids.
 ///
@@ -392,6 +338,8 @@ fn default_queue_count() -> u16 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cores.min(4) as u16
 }
+
+mod lists;
 
 #[cfg(test)]
 mod tests;

@@ -167,6 +167,8 @@ pub struct ListConfig {
     pub basis: Basis,
     /// Accept prefixes shorter than /8 (IPv4) or /16 (IPv6).
     pub allow_wide: bool,
+    /// The age of its file at which it is stale; `None`: never.
+    pub max_age: Option<Duration>,
 }
 
 /// The format of an origin table file.
@@ -189,6 +191,8 @@ pub struct OriginConfig {
     pub path: PathBuf,
     /// Its format.
     pub format: OriginFormat,
+    /// The age of its data at which it is stale; `None`: never.
+    pub max_age: Option<Duration>,
 }
 
 /// Everything that the configuration says, checked.

@@ -113,6 +113,7 @@ pub(super) struct RawList {
     pub(super) basis: Option<RawBasis>,
     #[serde(default)]
     pub(super) allow_wide: bool,
+    pub(super) max_age: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,4 +131,5 @@ pub(super) struct RawOrigin {
     pub(super) name: Spanned<String>,
     pub(super) path: Spanned<String>,
     pub(super) format: OriginFormat,
+    pub(super) max_age: Option<Spanned<String>>,
 }

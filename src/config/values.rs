@@ -106,6 +106,25 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// An age in hours or days; `None` for `never`.
+pub(super) fn age(text: &str) -> Result<Option<Duration>, String> {
+    if text == "never" {
+        return Ok(None);
+    }
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let hours = match text.get(digits.len()..) {
+        Some("h") => 1,
+        Some("d") => 24,
+        _ => 0,
+    };
+    match digits.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(hours)) {
+        Some(hours @ 1..=87_600) => Ok(Some(Duration::from_secs(hours * 3_600))),
+        _ => Err(format!(
+            "`{text}` is not an age from 1h to 3650d, such as \"36h\" or \"30d\" (or \"never\")"
+        )),
+    }
+}
+
 pub(super) fn listen_address(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "off" {
         return Ok(None);

@@ -130,6 +130,8 @@ proptest! {
         let refused = shard.cameras.iter().map(|camera| camera.dropped.get()).sum::<u64>();
         prop_assert_eq!((cameras, refused), (packets.len() as u64, dropped.0));
         let would = sum(&shard, |list| &list.would_drop).0;
+        let passed = shard.cameras.iter().map(|camera| camera.would_drop.get()).sum::<u64>();
+        prop_assert_eq!(passed, would);
         prop_assert_eq!(would + dropped.0, reasons[2] + reasons[3] + reasons[4]);
         for (counter, cause) in shard.unparsable.iter().zip(causes) {
             prop_assert_eq!(counter.get(), cause);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use super::{Builder, ListInfo, Ruleset, publish};
+use super::{Builder, Freshness, ListInfo, Ruleset, publish};
 use crate::blocklist::{self, LoadedList};
 use crate::config::{Config, ListConfig, ListKind};
 use crate::failure::{ExitStatus, Failure};
@@ -22,6 +22,7 @@ impl Ruleset {
         place: impl Fn(&str) -> Option<u16>,
         previous: Option<&Ruleset>,
     ) -> Result<Ruleset, Failure> {
+        let freshness = Freshness::of(config);
         let loaded = blocklist::load(&config.lists, &config.origins)?;
         let mut builder = Builder::new();
         let mut lists = Vec::with_capacity(loaded.lists.len());
@@ -50,6 +51,7 @@ impl Ruleset {
                 Some((date.source, date.date?, unix))
             })
             .collect();
+        rules.freshness = freshness.with_dates(&rules.origin_dates);
         Ok(rules)
     }
 }

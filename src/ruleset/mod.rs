@@ -5,6 +5,7 @@
 //! match gives the answer, and [`Ruleset::matches`] can still name every other entry.
 
 mod entries;
+mod freshness;
 mod front;
 mod load;
 mod precedence;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+pub use freshness::{Age, Freshness};
 pub use load::Changes;
 pub use publish::{Follower, Published};
 pub use table::{Builder, Hit, Table};
@@ -82,6 +84,8 @@ pub struct Ruleset {
     pub origin_names: std::collections::BTreeMap<u32, String>,
     /// The date in each origin table's data: name, date as written, seconds since 1970.
     pub origin_dates: Vec<(String, String, u64)>,
+    /// How old the files were when they were read, and how old they may become.
+    pub freshness: Freshness,
     table: Table,
 }
 
@@ -94,6 +98,7 @@ impl Ruleset {
             lists,
             origin_names: Default::default(),
             origin_dates: Vec::new(),
+            freshness: Freshness::default(),
             table,
         }
     }

@@ -17,6 +17,7 @@ use super::Observed;
 use super::families::{self, Declared, Kind};
 use crate::config::Mode;
 use crate::counters::{BUCKETS, FAMILIES, STOPPING, Volume};
+use crate::ruleset::Age;
 use crate::verdict::{Family, Unparsable};
 
 /// Writes the metrics in Prometheus' text format.
@@ -82,13 +83,16 @@ impl Collector for Scrape {
     }
 }
 
+/// Label values, and the sample's value.
+type Labelled = (Vec<String>, f64);
+
 /// The families written so far.
 #[derive(Default)]
 struct Page(Vec<MetricFamily>);
 
 impl Page {
     /// One family, a sample for each set of label values.
-    fn put(&mut self, metric: &Declared, samples: impl IntoIterator<Item = (Vec<String>, f64)>) {
+    fn put(&mut self, metric: &Declared, samples: impl IntoIterator<Item = Labelled>) {
         let samples = samples.into_iter().map(|(values, value)| {
             let mut sample = Metric::from_label(labels(metric, values));
             match metric.kind {
@@ -161,6 +165,7 @@ fn daemon(page: &mut Page, observed: &Observed) {
     let last = reloads.last();
     page.put_one(&families::RELOADS, reloads.done.load(Ordering::Relaxed) as f64);
     page.put_one(&families::RELOADS_REJECTED, reloads.rejected.load(Ordering::Relaxed) as f64);
+    page.put_one(&families::RELOAD_SUCCESSFUL, flag(last.refused.is_none()));
     page.put_one(&families::RELOAD_DURATION, last.took.as_secs_f64());
     page.put_one(&families::RELOAD_SUCCESS, last.success as f64);
     page.put_one(&families::SUPPRESSED, observed.suppressed() as f64);
@@ -172,10 +177,9 @@ fn daemon(page: &mut Page, observed: &Observed) {
             .zip([v4, v6])
             .map(|(family, count)| (vec![family.label().to_owned()], count as f64)),
     );
-    page.put(
-        &families::ORIGIN_DATE,
-        rules.origin_dates.iter().map(|(name, _, unix)| (vec![name.clone()], *unix as f64)),
-    );
+    let (written, limits) = ages(&rules.freshness.origins);
+    page.put(&families::ORIGIN_DATE, written);
+    page.put(&families::ORIGIN_MAX_AGE, limits);
 }
 
 fn traffic(page: &mut Page, observed: &Observed) {
@@ -211,6 +215,7 @@ fn traffic(page: &mut Page, observed: &Observed) {
     };
     page.put(&families::CAMERA_PACKETS, by_camera(|camera| camera.packets.get()));
     page.put(&families::CAMERA_DROPPED, by_camera(|camera| camera.dropped.get()));
+    page.put(&families::CAMERA_WOULD_DROP, by_camera(|camera| camera.would_drop.get()));
     page.push(&families::DURATION, vec![durations(observed)]);
 }
 
@@ -272,6 +277,18 @@ fn lists(page: &mut Page, observed: &Observed) {
     page.put(&families::LIST_ENTRIES, entries);
     let changed = rules.lists.iter().map(|list| (vec![list.name.clone()], list.changed as f64));
     page.put(&families::LIST_CHANGED, changed);
+    let (written, limits) = ages(&rules.freshness.lists);
+    page.put(&families::LIST_WRITTEN, written);
+    page.put(&families::LIST_MAX_AGE, limits);
+}
+
+/// Times and limits of these lists or origin tables, where they have them.
+fn ages(ages: &[Age]) -> (Vec<Labelled>, Vec<Labelled>) {
+    let read = |of: fn(&Age) -> Option<u64>| {
+        let one = |age: &Age| Some((vec![age.name.clone()], of(age)? as f64));
+        ages.iter().filter_map(one).collect()
+    };
+    (read(|age| age.written), read(|age| age.limit))
 }
 
 fn queues(page: &mut Page, observed: &Observed) {

@@ -45,7 +45,7 @@ declare! {
     ENFORCING: Gauge "kordon_enforcing" []
         "1 if blocked packets are dropped, 0 in monitor mode.";
     GENERATION: Gauge "kordon_ruleset_generation" []
-        "Number of the rule set in force; grows by one with each reload.";
+        "Number of the rule set in force: 1 at start, one more with each reload.";
     PACKETS: Counter "kordon_packets_total" ["family"]
         "Packets judged, as the kernel held them (an aggregate is one).";
     BYTES: Counter "kordon_bytes_total" ["family"]
@@ -67,17 +67,17 @@ declare! {
     UNPARSABLE: Counter "kordon_packets_unparsable_total" ["cause"]
         "Packets whose header could not be judged.";
     LOST: Counter "kordon_queue_lost_packets_total" ["queue", "cause"]
-        "Packets the kernel gave up: buffer (no room in the socket), late_verdict (gone before the answer), orphan (read by nobody who could judge them).";
+        "Packets the kernel gave up: buffer (no room in the socket, seen as a gap in the packet ids), late_verdict (gone before the answer came), orphan (read by nobody who could judge them).";
     BUFFER_USED: Gauge "kordon_queue_buffer_used_bytes" ["queue"]
-        "Bytes in use in the queue socket's receive buffer, as the kernel charges them.";
+        "Bytes in use in the queue socket's receive buffer, as the kernel charges them. Missing where the nfq backend cannot read it.";
     BUFFER_SIZE: Gauge "kordon_queue_buffer_size_bytes" ["queue"]
-        "Size of the queue socket's receive buffer, as the kernel granted it.";
+        "Size of the queue socket's receive buffer, as the kernel granted it. Missing where the nfq backend cannot read it.";
     MALFORMED: Counter "kordon_queue_malformed_messages_total" ["queue"]
         "Queue messages that could not be read, or came from another sender than the kernel.";
     GATE_DROPPED: Counter "kordon_gate_dropped_packets_total" ["family"]
-        "Packets that reached the gate without kordon's mark, as the kernel counts them.";
+        "Packets that reached the gate without kordon's mark, as the kernel counts them, at most 5 s old. Only where kordon manages the rules.";
     RULES_PRESENT: Gauge "kordon_rules_present" []
-        "1 if hold and gate stand in the kernel as planned, when last asked.";
+        "1 if hold and gate stand in the kernel as planned, when last asked (250 ms after any change). Only where kordon manages the rules.";
     RULES_REARMED: Counter "kordon_rules_rearmed_total" []
         "How often the rules were not as planned and were put back.";
     DURATION: Histogram "kordon_decision_duration_seconds" []
@@ -87,13 +87,21 @@ declare! {
     LIST_ENTRIES: Gauge "kordon_list_entries" ["list"]
         "Prefixes that a list contributes, after AS numbers were resolved.";
     LIST_CHANGED: Gauge "kordon_list_last_change_timestamp_seconds" ["list"]
-        "When a list's content last changed under this process.";
+        "When a list's content last changed under this process (or the process started).";
+    LIST_WRITTEN: Gauge "kordon_list_file_timestamp_seconds" ["list"]
+        "When a list's file was last written, as far as it has been read in.";
+    LIST_MAX_AGE: Gauge "kordon_list_max_age_seconds" ["list"]
+        "The age of its file at which a list is stale; missing where the configuration sets no max_age.";
     ORIGIN_DATE: Gauge "kordon_origin_data_timestamp_seconds" ["source"]
-        "The date in an origin table's data.";
+        "The date in an origin table's data; where it has none, when its file was last written.";
+    ORIGIN_MAX_AGE: Gauge "kordon_origin_max_age_seconds" ["source"]
+        "The age of its data at which an origin table is stale; missing where max_age is \"never\".";
     RELOADS: Counter "kordon_reloads_total" []
         "Reloads that were put in force.";
     RELOADS_REJECTED: Counter "kordon_reloads_rejected_total" []
         "Reloads that were refused; the old rule set stayed in force.";
+    RELOAD_SUCCESSFUL: Gauge "kordon_reload_last_successful" []
+        "0 if the last reload was refused, otherwise 1.";
     RELOAD_DURATION: Gauge "kordon_reload_duration_seconds" []
         "How long the last load or reload took.";
     RELOAD_SUCCESS: Gauge "kordon_reload_last_success_timestamp_seconds" []
@@ -104,4 +112,6 @@ declare! {
         "Packets judged, by declared camera; the others are _other.";
     CAMERA_DROPPED: Counter "kordon_camera_packets_dropped_total" ["camera"]
         "Packets dropped, by declared camera; the others are _other.";
+    CAMERA_WOULD_DROP: Counter "kordon_camera_packets_would_drop_total" ["camera"]
+        "Packets that would have been dropped, by declared camera; the others are _other.";
 }

@@ -233,6 +233,14 @@ fn every_refusal_names_the_thing_and_the_place() {
             "kordon.toml:9:12: `fast` is not a duration from 10ms to 60m, such as \"500ms\" or \"2s\"",
         ),
         (
+            with("max_age = \"1w\"\n"),
+            "kordon.toml:8:11: `1w` is not an age from 1h to 3650d, such as \"36h\" or \"30d\" (or \"never\")",
+        ),
+        (
+            with("max_age = \"0d\"\n"),
+            "kordon.toml:8:11: `0d` is not an age from 1h to 3650d, such as \"36h\" or \"30d\" (or \"never\")",
+        ),
+        (
             with("[list.basis]\nissuer = \"x\"\ndate = \"2022\"\n"),
             "kordon.toml:10:8: date: invalid type: string \"2022\", expected a TOML datetime",
         ),
@@ -243,7 +251,7 @@ fn every_refusal_names_the_thing_and_the_place() {
         (with("[list.basis]\nnumber = \"1\"\n"), "kordon.toml:8:1: missing field `issuer`"),
         (
             with("allow_wides = true\n"),
-            "kordon.toml:8:1: unknown field `allow_wides`, expected one of `name`, `path`, `kind`, `action`, `basis`, `allow_wide`",
+            "kordon.toml:8:1: unknown field `allow_wides`, expected one of `name`, `path`, `kind`, `action`, `basis`, `allow_wide`, `max_age`",
         ),
         (
             with(&format!("{list}name = \"a\"\n")),

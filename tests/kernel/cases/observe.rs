@@ -104,6 +104,7 @@ pub(super) fn monitor_accounting(bench: &Bench<'_>) -> Res {
     check("kordon_bytes_dropped_total", &[], 0)?;
     check("kordon_packets_exempted_total", &[("list", "exempt")], 11)?;
     check("kordon_camera_packets_total", &[("camera", "gate-3")], arrived[0])?;
+    check("kordon_camera_packets_would_drop_total", &[("camera", "gate-3")], 41 + 13)?;
     check("kordon_camera_packets_dropped_total", &[], 0)
 }
 
