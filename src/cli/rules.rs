@@ -10,7 +10,9 @@ use crate::control::caller::claimed;
 use crate::control::client;
 use crate::control::message::{Answer, Request, RulesOrder};
 use crate::failure::{ExitStatus, Failure};
-use crate::netfilter::{self, Plan, Tool};
+use crate::netfilter::{self, Plan, Saved, Tool};
+
+mod gate;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,7 +25,11 @@ enum Action {
     /// Print what `apply` would run
     Show,
     /// Put gate and hold in place (gate first)
-    Apply,
+    Apply {
+        /// Only the gate, as at boot: nothing passes until the daemon runs
+        #[arg(long)]
+        gate_only: bool,
+    },
     /// Take hold and gate away (hold first): everything passes unjudged until `apply`
     Remove {
         /// Why; a running daemon insists on it, logs it and shows it in its status
@@ -46,12 +52,16 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
             };
             output::data(&netfilter::show(&Plan::of(&config), tool))?;
         }
-        Action::Apply => match by_daemon(place, RulesOrder::Apply)? {
+        Action::Apply { gate_only: true } => output::data(&gate::apply(place)?)?,
+        Action::Apply { gate_only: false } => match by_daemon(place, RulesOrder::Apply)? {
             Some(changed) => output::data(&changed)?,
             None => {
                 let config = Config::load(place.config())?;
-                let tool = netfilter::choose(config.rules.backend)?;
-                output::data(&netfilter::apply(&Plan::of(&config), tool)?.to_string())?;
+                let (plan, tool) = (Plan::of(&config), netfilter::choose(config.rules.backend)?);
+                output::data(&netfilter::apply(&plan, tool)?.to_string())?;
+                if let Err(failure) = (Saved { plan, tool }).write(&config.state_folder) {
+                    output::talk(&format!("the plan is not kept for the next boot: {failure}"));
+                }
             }
         },
         Action::Remove { why } => {

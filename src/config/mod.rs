@@ -12,7 +12,8 @@ mod values;
 
 pub use changes::needs_restart;
 pub use load::LIST_LIMIT;
-pub use socket::control_socket;
+pub use socket::{control_socket, state_folder};
+pub use values::interface as interface_name;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

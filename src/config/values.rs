@@ -28,7 +28,10 @@ pub(super) fn label(text: &str) -> Result<String, String> {
 
 /// An interface name as the kernel takes it (`dev_valid_name`, net/core/dev.c), one trailing `+` allowed as
 /// a wildcard.
-pub(super) fn interface(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// Why it is none.
+pub fn interface(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '"' | '\\' | '*' | '!');
     let stem = text.strip_suffix('+').unwrap_or(text);
     if stem.is_empty()

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Group};
 
-use super::message::{Answer, Request};
+use super::message::{Answer, Request, RulesOrder};
 use crate::failure::{ExitStatus, Failure};
 
 /// How long a reload or an order about the rules may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the gate may take: whoever asks puts it in place by itself if the daemon does not.
+const GATE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long anything else may take; a daemon that hangs shall not look like one that thinks.
 const SHORT_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer that is read, in bytes.
@@ -69,6 +71,7 @@ fn not_permitted(socket: &Path) -> String {
 
 fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer> {
     let patience = match request {
+        Request::Rules { order: RulesOrder::Gate, .. } => GATE_PATIENCE,
         Request::Reload { .. } | Request::Rules { .. } => PATIENCE,
         Request::Status { .. } | Request::Why { .. } => SHORT_PATIENCE,
     };

@@ -49,6 +49,8 @@ pub enum Request {
 pub enum RulesOrder {
     /// Put in place; ends a removal.
     Apply,
+    /// Looked at now and put back if others touched them; a removal stays.
+    Gate,
     /// Taken away until they are applied again.
     Remove {
         /// Why, for the log and the status.

@@ -4,6 +4,7 @@
 //! Invariant: rules that are not as planned are noticed within [`LOOK`] and put back at once, unless
 //! somebody removed them through the daemon; every such moment is logged with both times and counted.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::control::message::RulesOrder;
 use crate::control::server::Clerk;
 use crate::failure::{ExitStatus, Failure};
-use crate::netfilter::{self, Generation, Plan, Tool};
+use crate::netfilter::{self, Generation, Plan, Saved, Tool};
 use crate::telemetry::{Observed, RulesState};
 
 /// Time between two looks at the number of the kernel's rule set.
@@ -26,6 +27,8 @@ pub(super) struct Keeper {
     plan: Plan,
     /// The tool that carries them.
     pub(super) tool: Tool,
+    /// Where the plan in force is kept for the next boot.
+    state_folder: PathBuf,
     observed: Arc<Observed>,
     state: Mutex<State>,
 }
@@ -52,6 +55,7 @@ pub(super) fn apply(
     let keeper = Keeper {
         plan: Plan::of(config),
         tool: netfilter::choose(config.rules.backend)?,
+        state_folder: config.state_folder.clone(),
         observed: Arc::clone(observed),
         state: Mutex::default(),
     };
@@ -70,6 +74,7 @@ pub(super) fn clerk(keeper: Option<Arc<Keeper>>) -> Clerk {
         };
         match order {
             RulesOrder::Apply => keeper.apply(),
+            RulesOrder::Gate => keeper.look_now(),
             RulesOrder::Remove { why } => keeper.remove(&why),
         }
     })
@@ -113,7 +118,28 @@ impl Keeper {
         for note in &applied.notes {
             tracing::warn!("rules: {note}");
         }
+        let saved = Saved { plan: self.plan.clone(), tool: self.tool };
+        if let Err(failure) = saved.write(&self.state_folder) {
+            tracing::warn!("the plan is not kept for the next boot: {failure}");
+        }
         Ok(applied.to_string())
+    }
+
+    /// Looks at once and puts back what others touched, unless the rules were removed on purpose. Returns how
+    /// they stand, in words.
+    fn look_now(&self) -> Result<String, Failure> {
+        if let Some(why) = &self.lock().removed {
+            return Ok(format!("the rules were removed on purpose and stay so: {why}\n"));
+        }
+        self.keep();
+        let rules = self.observed.kernel_rules();
+        match rules.present {
+            Some(true) => Ok("the daemon keeps the rules: they are in force\n".to_owned()),
+            Some(false) | None => Err(Failure::new(
+                ExitStatus::Failed,
+                format!("rules are not as planned: {}", rules.faults.join("; ")),
+            )),
+        }
     }
 
     /// Removes the rules: everything passes until they are applied again. Returns what changed, in words.

@@ -293,6 +293,11 @@ pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
     Ok(changes)
 }
 
+/// Puts the gate alone into force; hold stays as it is.
+pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<String>, Failure> {
+    install(plan, Half::Gate)
+}
+
 /// Removes hold, then the gate, of each family; returns one line per half and family that was there.
 pub(super) fn remove() -> Result<Vec<String>, Failure> {
     let mut removed = withdraw(Half::Hold)?;

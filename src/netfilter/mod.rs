@@ -17,11 +17,13 @@ mod nftables;
 mod plan;
 mod render;
 mod run;
+mod saved;
 
 use std::fmt;
 
 pub use generation::Generation;
 pub use plan::Plan;
+pub use saved::Saved;
 
 use crate::config::RulesBackend;
 use crate::failure::{ExitStatus, Failure};
@@ -143,6 +145,32 @@ pub fn apply(plan: &Plan, tool: Tool) -> Result<Applied, Failure> {
         }
     }
     Ok(applied)
+}
+
+/// Puts the gate of a closed plan into force and leaves hold as it is: nothing of a camera's passes until
+/// hold and a daemon stand. An open plan has no gate: nothing is changed. Where this tool is missing, the
+/// other one carries the gate: a gateway that cannot hold packets shall be closed all the same.
+///
+/// # Errors
+/// As [`apply`], of the first tool if neither can be used.
+pub fn apply_gate(plan: &Plan, tool: Tool) -> Result<Applied, Failure> {
+    if plan.open {
+        return Ok(Applied::default());
+    }
+    let by = |tool| match tool {
+        Tool::Nftables => nftables::apply_gate(plan),
+        Tool::Iptables => iptables::apply_gate(plan),
+    };
+    match by(tool) {
+        Ok(changes) => Ok(Applied { changes, notes: Vec::new() }),
+        Err(failure) if failure.status == ExitStatus::Unavailable => match by(tool.other()) {
+            Ok(changes) => {
+                Ok(Applied { changes, notes: vec![format!("not by {tool}: {failure}")] })
+            }
+            Err(_) => Err(failure),
+        },
+        Err(failure) => Err(failure),
+    }
 }
 
 /// What [`remove`] or [`remove_all`] did.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::plan::Plan;
-use super::render::{Chains, Half, nft_chains, nft_counter, nft_script, words};
+use super::render::{Chains, Half, nft_chains, nft_counter, nft_script, nft_script_of, words};
 use super::run::{attempt, complaint, run};
 use super::{Observed, Presence};
 use crate::failure::{ExitStatus, Failure};
@@ -227,6 +227,22 @@ pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
         ));
     }
     Ok(changes)
+}
+
+/// Puts the gate alone into force, in one transaction; hold stays as it is. Returns what was changed.
+pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<String>, Failure> {
+    let listing = Listing::ask()?.unwrap_or_default();
+    let verb = match listing.presence(Half::Gate, &nft_chains(plan, Half::Gate)) {
+        Presence::AsPlanned => return Ok(Vec::new()),
+        Presence::Absent => "installed",
+        Presence::Different(_) => "corrected",
+    };
+    let script = nft_script_of(plan, &[Half::Gate]);
+    // As in `apply`; hold is put back by the daemon, and until then nothing passes the gate.
+    let misplaced = listing.misplaced.iter().any(|name| name == Half::Gate.nft_criteria_chain());
+    let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
+    run(&words(&["nft", "-f", "-"]), &script)?;
+    Ok(vec![format!("{verb} gate for both families (nftables, table inet kordon)")])
 }
 
 /// Deletes the table, if there is one; returns what was removed.

@@ -160,11 +160,16 @@ fn nft_name(name: &str) -> String {
 /// Declaring what exists changes nothing; rules are flushed and written anew in one step. The base chain
 /// of the gate stays, empty, in an open plan.
 pub(super) fn nft_script(plan: &Plan) -> String {
+    nft_script_of(plan, &[Half::Gate, Half::Hold])
+}
+
+/// The transaction that makes these halves say what is planned and leaves the others as they are.
+pub(super) fn nft_script_of(plan: &Plan, halves: &[Half]) -> String {
     let mut text = String::from("table inet kordon {\n");
     for family in Family::ALL {
         let _ = writeln!(text, "\tcounter {} {{ }}", nft_counter(family));
     }
-    for half in [Half::Gate, Half::Hold] {
+    for &half in halves {
         let (name, priority) = (half.nft_criteria_chain(), half.nft_priority());
         let _ = writeln!(text, "\tchain {} {{ }}", half.nft_body_chain());
         let _ = writeln!(text, "\tchain {name} {{");
@@ -172,12 +177,12 @@ pub(super) fn nft_script(plan: &Plan) -> String {
         text.push_str("\t}\n");
     }
     text.push_str("}\n");
-    for half in [Half::Gate, Half::Hold] {
+    for &half in halves {
         let _ = writeln!(text, "flush chain inet kordon {}", half.nft_criteria_chain());
         let _ = writeln!(text, "flush chain inet kordon {}", half.nft_body_chain());
     }
     text.push_str("table inet kordon {\n");
-    for half in [Half::Gate, Half::Hold] {
+    for &half in halves {
         let chains = nft_chains(plan, half);
         for (name, rules) in
             [(half.nft_body_chain(), chains.body), (half.nft_criteria_chain(), chains.criteria)]

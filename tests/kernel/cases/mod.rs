@@ -1,5 +1,6 @@
 //! The cases: each a promise, and the function that tries to break it.
 
+mod boot;
 mod commands;
 mod documents;
 mod failures;
@@ -93,6 +94,10 @@ pub(crate) const CASES: &[Case] = &[
     once("rules_flushed_twice_in_a_row_are_put_back_twice", others::put_back_twice),
     once("log_that_cannot_be_written_stops_nothing", others::full_log),
     once("rules_removed_on_purpose_stay_removed", others::removed_on_purpose),
+    once("gate_stands_before_the_daemon_runs", boot::gate_first),
+    once("gate_stands_when_the_configuration_is_broken", boot::broken_configuration),
+    once("open_configuration_gets_no_gate", boot::open),
+    once("gate_is_put_back_through_the_daemon", boot::through_the_daemon),
     once("backend_is_switched_by_a_restart_only", others::backend_switched),
     once("nonsense_on_the_control_socket_changes_nothing", others::control_nonsense),
     once("idle_http_clients_do_not_hold_up_packets", others::idle_clients),
