@@ -25,6 +25,7 @@ use crate::ruleset::{Follower, Published, Ruleset};
 use crate::telemetry::{Exporter, Observed, Reloads, RulesState, http};
 
 mod fault;
+mod line;
 mod queues;
 mod rules;
 mod status;
@@ -143,6 +144,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         }
         observed.ready.store(true, Ordering::Release);
         announce(&config, &observed);
+        tokio::spawn(line::keep_telling(Arc::clone(&observed)));
         let watchdog = Watchdog::new(observed.queues.len());
         serve(signals, &reloader, failures, watchdog, &observed).await
     });
@@ -198,12 +200,7 @@ fn announce(config: &Config, observed: &Observed) {
         prefixes = v4 + v6,
         "ready"
     );
-    notify(&format!(
-        "READY=1\nSTATUS={}, {} lists, {} prefixes",
-        config.mode.label(),
-        rules.lists.len(),
-        v4 + v6
-    ));
+    notify(&format!("READY=1\nSTATUS={}", line::first(observed)));
 }
 
 struct Signals {

@@ -50,9 +50,8 @@ fn last_in_force(place: &Place, broken: &Failure) -> Result<String, Failure> {
     let saved = Saved::read(&folder)
         .map_err(|failure| open(broken.status, &format!("{broken}\n{failure}")))?;
     if saved.plan.open {
-        let message = format!(
-            "{broken}\nthe plan that was last in force is open: no gate is put in place"
-        );
+        let message =
+            format!("{broken}\nthe plan that was last in force is open: no gate is put in place");
         return Err(Failure::new(broken.status, message));
     }
     let applied = netfilter::apply_gate(&saved.plan, saved.tool)

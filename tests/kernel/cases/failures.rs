@@ -218,6 +218,16 @@ pub(super) fn service_manager(bench: &Bench<'_>) -> Res {
     if first.elapsed() > Duration::from_secs(4) {
         return Err(format!("five signs of life took {:?}", first.elapsed()));
     }
+    // The line of `systemctl status` is told anew every five seconds.
+    bench.lab.passes(ALLOWED, N)?;
+    let told = std::iter::repeat_with(&next).take(60).flatten().find(|said| said != "WATCHDOG=1");
+    match told.as_deref() {
+        Some(line)
+            if line.starts_with("STATUS=enforce, 3 lists, ") && line.contains("packets/s") => {}
+        other => {
+            return Err(format!("in place of a line for the status the daemon said {other:?}"));
+        }
+    }
     daemon.signal(Signal::SIGTERM)?;
     daemon.wait_end()?;
     let stopped = std::iter::repeat_with(&next).take(20).flatten().any(|said| said == "STOPPING=1");

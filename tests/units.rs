@@ -1,0 +1,165 @@
+//! The systemd units are clean, little exposed, and hang together. Needs systemd-analyze, and no running
+//! systemd.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The worst exposure that is taken, in tenths.
+const EXPOSURE: &str = "--threshold=15";
+/// Services of others whose start, reload or stop takes kordon's rules away.
+const OTHERS: [&str; 4] = ["nftables", "netfilter-persistent", "ufw", "firewalld"];
+const REARM: &str = "exec /usr/bin/kordon rules apply --gate-only";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn unit(name: &str) -> String {
+    fs::read_to_string(root().join("systemd").join(name)).unwrap()
+}
+
+fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
+}
+
+/// The units in a folder of their own, with this build's kordon in place of the installed one.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("kordon-units-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        let folder = Folder(path);
+        for name in ["kordon.service", "kordon-gate.service"] {
+            folder.write(name, &unit(name));
+        }
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let here = text.replace("/usr/bin/kordon", env!("CARGO_BIN_EXE_kordon"));
+        fs::write(path, here).unwrap();
+    }
+
+    fn analyze(&self, arguments: &[&str], unit: &str) -> Output {
+        Command::new("systemd-analyze")
+            .args(arguments)
+            .arg(self.0.join(unit))
+            // Ours before the machine's; the colon at the end stands for the machine's.
+            .env("SYSTEMD_UNIT_PATH", format!("{}:", self.0.display()))
+            .output()
+            .unwrap_or_else(|error| {
+                panic!("systemd-analyze: {error}; scripts/setup installs it (package systemd)")
+            })
+    }
+
+    fn verify(&self, unit: &str) -> Result<(), String> {
+        let output = self.analyze(&["verify", "--man=no"], unit);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // What it says about the machine's own units is none of ours.
+        let folder = self.0.display().to_string();
+        let ours = |line: &&str| line.contains("kordon") || line.contains(&folder);
+        let complaints: Vec<&str> = said.lines().filter(ours).collect();
+        match output.status.success() && complaints.is_empty() {
+            true => Ok(()),
+            false => Err(format!("{unit}: {}\n{said}", output.status)),
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_units_are_clean() {
+    let folder = Folder::new("clean");
+    for name in ["kordon.service", "kordon-gate.service"] {
+        folder.verify(name).unwrap();
+    }
+    for name in OTHERS {
+        let stub = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n\
+                    ExecReload=/bin/true\n";
+        folder.write(&format!("{name}.service"), stub);
+        let drop_in = format!("{name}.service.d/kordon.conf");
+        folder.write(&drop_in, &unit(&drop_in));
+        folder.verify(&format!("{name}.service")).unwrap();
+    }
+    // The control: it does look, and at the drop-ins, too.
+    folder.write("kordon.service", &unit("kordon.service").replace("Type=notify", "Typ=notify"));
+    assert!(folder.verify("kordon.service").is_err());
+    let broken = unit("ufw.service.d/kordon.conf").replace("ExecStopPost=", "ExecStoppPost=");
+    folder.write("ufw.service.d/kordon.conf", &broken);
+    assert!(folder.verify("ufw.service").is_err());
+}
+
+#[test]
+fn the_units_expose_little() {
+    let folder = Folder::new("exposure");
+    let exposed = |name: &str| {
+        let output = folder.analyze(&["security", "--offline=true", EXPOSURE], name);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() { Ok(()) } else { Err(said) }
+    };
+    for name in ["kordon.service", "kordon-gate.service"] {
+        exposed(name).unwrap_or_else(|said| panic!("{name}: {said}"));
+        let text = unit(name);
+        assert_eq!(values(&text, "CapabilityBoundingSet"), ["CAP_NET_ADMIN"], "{name}");
+        assert_eq!(values(&text, "AmbientCapabilities"), ["CAP_NET_ADMIN"], "{name}");
+        assert_eq!(values(&text, "User"), ["kordon"], "{name}");
+    }
+    // The control: without its sandbox the service is above the limit.
+    let open: Vec<String> = unit("kordon.service")
+        .lines()
+        .filter(|line| !line.starts_with("Protect") && !line.starts_with("SystemCall"))
+        .map(str::to_owned)
+        .collect();
+    folder.write("kordon.service", &open.join("\n"));
+    assert!(exposed("kordon.service").is_err());
+}
+
+#[test]
+fn the_gate_comes_after_whatever_flushes_and_before_the_network() {
+    for name in ["kordon.service", "kordon-gate.service"] {
+        let text = unit(name);
+        let after = values(&text, "After").join(" ");
+        for other in OTHERS {
+            assert!(after.contains(&format!("{other}.service")), "{name}: After={after}");
+        }
+        assert!(values(&text, "Before").contains(&"network-pre.target"), "{name}");
+        assert!(values(&text, "Wants").contains(&"network-pre.target"), "{name}");
+    }
+    let service = unit("kordon.service");
+    assert_eq!(values(&service, "Requires"), ["kordon-gate.service"]);
+    assert!(values(&service, "After").contains(&"kordon-gate.service"));
+    assert!(values(&unit("kordon-gate.service"), "DefaultDependencies").contains(&"no"));
+}
+
+#[test]
+fn whoever_flushes_puts_the_gate_back_in_the_same_job() {
+    for name in OTHERS {
+        let text = unit(&format!("{name}.service.d/kordon.conf"));
+        for key in ["ExecStartPost", "ExecStopPost"] {
+            let commands = values(&text, key);
+            assert_eq!(commands.len(), 1, "{name}: {key}");
+            // A failure must not end the service of others: its stop flushes.
+            assert!(commands[0].starts_with('-') && commands[0].contains(REARM), "{name}: {key}");
+        }
+        // nftables alone has a reload that is over when its command returns.
+        assert_eq!(values(&text, "ExecReload").len(), usize::from(name == "nftables"), "{name}");
+    }
+}
+
+#[test]
+fn a_reload_waits_for_its_outcome() {
+    let service = unit("kordon.service");
+    assert_eq!(values(&service, "Type"), ["notify"]);
+    assert_eq!(values(&service, "ExecReload"), ["/usr/bin/kordon reload"]);
+}
