@@ -193,9 +193,17 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
             }
             Err(failure) => failure.into(),
         },
+        // Nobody's change: what stands shall stand.
+        Request::Rules { order: RulesOrder::Gate, .. } => {
+            tracing::info!(by = %caller, "asked: whether the rules stand");
+            match carry_out(desk, |desk| (desk.rules)(RulesOrder::Gate)).await {
+                Ok(text) => Answer::Rules(text),
+                Err(failure) => failure.into(),
+            }
+        }
         Request::Rules { order, .. } => {
             let what = match &order {
-                RulesOrder::Apply => "apply".to_owned(),
+                RulesOrder::Apply | RulesOrder::Gate => "apply".to_owned(),
                 RulesOrder::Remove { why } => format!("remove: {why}"),
             };
             tracing::warn!(by = %caller, "asked: rules {what}");

@@ -6,6 +6,7 @@
 
 use crate::cli::{Place, output};
 use crate::config::{self, Config};
+use crate::control::caller::claimed;
 use crate::control::client;
 use crate::control::message::{Answer, Request, RulesOrder};
 use crate::failure::{ExitStatus, Failure};
@@ -14,7 +15,8 @@ use crate::netfilter::{self, Plan, Saved, Tool};
 /// Puts the gate in place; returns what was done, in words.
 pub(super) fn apply(place: &Place) -> Result<String, Failure> {
     // A daemon puts hold back as well, counts what happened, and knows of a removal on purpose.
-    match client::ask(&place.socket(), &Request::Rules { order: RulesOrder::Gate }) {
+    let request = Request::Rules { order: RulesOrder::Gate, sudo_user: claimed() };
+    match client::ask(&place.socket(), &request) {
         Ok(Answer::Rules(text)) => return Ok(text),
         Ok(_) => {}
         Err(failure) if failure.status == ExitStatus::NotRunning => {}
