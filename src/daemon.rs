@@ -159,6 +159,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
             let _joined = thread.join();
         }
         tracing::info!(
+            event = "stopped",
             "stopped; {}",
             match (config.rules.manage, observed.kernel_rules().removed, config.is_open()) {
                 (false, _, _) => "the rules are not managed by kordon and stay as they are",
@@ -194,6 +195,7 @@ fn announce(config: &Config, observed: &Observed) {
     let [v4, v6] = rules.table().prefixes();
     let last = config.queue.first + (config.queue.count - 1);
     tracing::info!(
+        event = "ready",
         mode = config.mode.label(),
         queues = format!("{}-{last}", config.queue.first),
         lists = rules.lists.len(),

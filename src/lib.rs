@@ -13,7 +13,7 @@
 //!
 //! [`telemetry`] shows the counters, [`evidence`] writes down who tried to reach whom, [`explain`] says why
 //! an address passes or not, by the same `decide`. [`daemon`] is the one place that knows everybody; [`cli`]
-//! is what people type. A room uses only those below it: `tests/house.rs` knows the order.
+//! is what people type; [`log`] keeps what is said away from whoever reads it slowly. A room uses only those below it: `tests/house.rs` knows the order.
 
 pub mod blocklist;
 pub mod cli;
@@ -25,6 +25,7 @@ pub mod decide;
 pub mod evidence;
 pub mod explain;
 pub mod failure;
+pub mod log;
 pub mod netfilter;
 pub mod packet;
 pub mod queue;

@@ -75,6 +75,22 @@ fn the_table_of_metrics_is_the_declared_one() {
 }
 
 #[test]
+fn the_catalog_explains_every_event_of_the_journal_and_no_other() {
+    let text = read("systemd/kordon.catalog");
+    let mut explained: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("-- ")).collect();
+    let mut known: Vec<&str> = kordon::log::events::EVENTS.iter().map(|(_, id)| *id).collect();
+    known.sort_unstable();
+    known.dedup();
+    assert_eq!(known.len(), kordon::log::events::EVENTS.len(), "an id stands for two events");
+    explained.sort_unstable();
+    assert_eq!(explained, known);
+    let events = read("docs/watching.md");
+    for (name, _) in kordon::log::events::EVENTS {
+        assert!(events.contains(&format!("| `{name}` |")), "docs/watching.md: no event {name}");
+    }
+}
+
+#[test]
 fn every_metric_that_a_document_mentions_exists() {
     let names: Vec<&str> = families::ALL.iter().map(|metric| metric.name).collect();
     for (path, text) in documents() {

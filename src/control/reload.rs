@@ -104,6 +104,7 @@ impl Reloading {
             Ok(report) => {
                 let change = report.text.replace('\n', ";");
                 tracing::info!(
+                    event = "reload",
                     generation = report.generation,
                     seconds = report.seconds,
                     by,
@@ -113,7 +114,11 @@ impl Reloading {
             }
             Err(failure) => {
                 self.observed.reloads.note_rejected(&failure.message, began.elapsed());
-                tracing::error!(by, "reload refused, the old rule set stays in force: {failure}");
+                tracing::error!(
+                    event = "reload-refused",
+                    by,
+                    "reload refused, the old rule set stays in force: {failure}"
+                );
                 Err(failure)
             }
         }

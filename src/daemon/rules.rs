@@ -151,7 +151,10 @@ impl Keeper {
             ));
         }
         let mut state = self.lock();
-        tracing::error!("rules are being removed, everything passes from now on: {why}");
+        tracing::error!(
+            event = "rules-removed",
+            "rules are being removed, everything passes from now on: {why}"
+        );
         let removed = netfilter::remove_all();
         // Half a removal is no removal: what is missing is put back.
         state.removed = removed.is_ok().then(|| why.to_owned());
@@ -174,6 +177,7 @@ impl Keeper {
             Ok(applied) => {
                 self.observed.count_rearmed();
                 tracing::warn!(
+                    event = "rules-put-back",
                     last_seen_right_ms_ago = gap.as_millis() as u64,
                     "rules put back: {}",
                     applied.to_string().trim_end().replace('\n', "; ")
@@ -219,7 +223,11 @@ impl Keeper {
                 tracing::info!("rules are as planned again");
             }
         } else if now.faults != before.faults {
-            tracing::error!("rules are not as planned: {}", now.faults.join("; "));
+            tracing::error!(
+                event = "rules-altered",
+                "rules are not as planned: {}",
+                now.faults.join("; ")
+            );
         }
         self.observed.set_kernel_rules(now);
         right

@@ -132,12 +132,13 @@ impl Recorder {
             .into_iter()
             .filter_map(|entry| explain::name(&rules, entry))
             .find(|entry| entry.list == list);
-        let what = match (flow.dropped, key.reason) {
-            (true, _) => "dropped",
-            (false, Reason::Monitored) => "passed, on a monitor list",
-            (false, _) => "would drop",
+        let (event, what) = match (flow.dropped, key.reason) {
+            (true, _) => ("drop", "dropped"),
+            (false, Reason::Monitored) => ("monitored", "passed, on a monitor list"),
+            (false, _) => ("would-drop", "would drop"),
         };
         tracing::warn!(
+            event,
             camera = self.cameras.name(&source).unwrap_or("_other"),
             %source,
             %destination,

@@ -169,6 +169,7 @@ fn daemon(page: &mut Page, observed: &Observed) {
     page.put_one(&families::RELOAD_DURATION, last.took.as_secs_f64());
     page.put_one(&families::RELOAD_SUCCESS, last.success as f64);
     page.put_one(&families::SUPPRESSED, observed.suppressed() as f64);
+    page.put_one(&families::LOG_LOST, crate::log::lost() as f64);
     let [v4, v6] = rules.table().prefixes();
     page.put(
         &families::PREFIXES,

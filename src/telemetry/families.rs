@@ -108,6 +108,8 @@ declare! {
         "When a rule set was last put in force.";
     SUPPRESSED: Counter "kordon_events_suppressed_total" []
         "Packets to listed destinations that were counted but not logged, for want of room.";
+    LOG_LOST: Counter "kordon_log_lines_lost_total" []
+        "Log lines that could not be written in time: whoever reads the log is too slow, or its disk is full.";
     CAMERA_PACKETS: Counter "kordon_camera_packets_total" ["camera"]
         "Packets judged, by declared camera; the others are _other.";
     CAMERA_DROPPED: Counter "kordon_camera_packets_dropped_total" ["camera"]

@@ -4,6 +4,7 @@ mod boot;
 mod commands;
 mod documents;
 mod failures;
+mod log;
 mod marks;
 mod observe;
 mod others;
@@ -92,7 +93,9 @@ pub(crate) const CASES: &[Case] = &[
     once("gate_counts_what_it_drops", others::gate_counts),
     once("rules_that_others_touch_are_put_back", others::put_back),
     once("rules_flushed_twice_in_a_row_are_put_back_twice", others::put_back_twice),
-    once("log_that_cannot_be_written_stops_nothing", others::full_log),
+    once("log_that_cannot_be_written_stops_nothing", log::full),
+    once("log_that_nobody_reads_stops_nothing", log::unread),
+    once("journal_gets_entries_with_fields", log::journal),
     once("rules_removed_on_purpose_stay_removed", others::removed_on_purpose),
     once("gate_stands_before_the_daemon_runs", boot::gate_first),
     once("gate_stands_when_the_configuration_is_broken", boot::broken_configuration),

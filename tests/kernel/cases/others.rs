@@ -110,27 +110,6 @@ pub(super) fn put_back_twice(bench: &Bench<'_>) -> Res {
     bench.lab.blocked(BLOCKED, N)
 }
 
-/// The log's disk is full: lines are lost, packets are judged.
-pub(super) fn full_log(bench: &Bench<'_>) -> Res {
-    let mut setup = bench.setup();
-    setup.log = Some("/dev/full");
-    let site = Site::new(setup)?;
-    let mut daemon = site.spawn()?;
-    if !wait_until(crate::lab::PATIENCE, || {
-        daemon.get("/readyz").is_ok_and(|(code, _)| code == 200)
-    }) {
-        return Err("with a log that cannot be written kordon does not become ready".to_owned());
-    }
-    bench.lab.passes(ALLOWED, N)?;
-    bench.lab.blocked(BLOCKED, N)?;
-    std::thread::sleep(Duration::from_millis(200));
-    bench.lab.blocked(BLOCKED6, N)?;
-    match daemon.is_alive() {
-        true => Ok(()),
-        false => Err("kordon ended over a log line".to_owned()),
-    }
-}
-
 /// `kordon rules remove` goes through the daemon, which wants to know why, says so, and leaves the rules
 /// removed until `rules apply`. Without a daemon it acts by itself.
 pub(super) fn removed_on_purpose(bench: &Bench<'_>) -> Res {
