@@ -1,7 +1,8 @@
 //! A daemon's life in the order it happens; the one place that knows everybody.
 //!
-//! Order matters: the rule set is read before the kernel is touched, queues are bound before the rules
-//! that feed them stand, and rules stay when the daemon ends (closed), unless the configuration says open.
+//! Order matters: the rule set is read before the kernel is touched, queues are taken over or bound before the
+//! rules that feed them stand, and rules stay when the daemon ends (closed), unless the configuration says open.
+//! Packet threads end at the boundary of a batch, so that a successor finds nothing half done.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use crate::control::changes::Changes;
 use crate::control::notify::notify;
 use crate::control::reload::{Reloader, Reloading, reloader};
 use crate::control::server::{self, Desk};
+use crate::control::store::Store;
 use crate::control::watch::Watch;
 use crate::counters::{CameraPlaces, ListPlaces, events};
 use crate::evidence::{Evidence, Recorder};
@@ -39,6 +41,8 @@ use watchdog::Watchdog;
 /// What kept it from starting, or ended it.
 pub fn run(path: &Path) -> Result<(), Failure> {
     let began = Instant::now();
+    // Before anything else is opened.
+    let mut store = Store::inherited();
     // Places in messages shall mean the same to whoever asks from another folder.
     let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut fault = fault::asked()?;
@@ -69,7 +73,9 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let cameras = Arc::new(CameraPlaces::new(&config.cameras.named));
 
     // Queues first: a second daemon must learn whose they are before it touches anything else.
-    let mut queues = queues::open(&config, &cameras)?;
+    let mut queues = queues::open(&config, &cameras, &mut store)?;
+    // What nobody asked for is closed.
+    drop(store);
     let evidence = Arc::new(Evidence::default());
     let observed = Arc::new(Observed {
         began,
@@ -103,14 +109,24 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         let stop = Arc::clone(&stop);
         move || recorder.run(&stop)
     })?);
+    // Open means without a gate, and then an accepted packet gets no mark: what waits from a closed predecessor
+    // would end at the gate that it left.
+    let keeper = match config.is_open() {
+        true => Some(rules::apply(&config, &observed)?),
+        false => None,
+    };
+    let mut packet_threads = Vec::new();
     for queue in queues {
         let account = queue.account(&cameras, &event_sender, &config);
         let follower = Follower::new(Arc::clone(&published));
-        threads.push(queue.spawn(follower, account, began, &stop, &failed, fault.take())?);
+        packet_threads.push(queue.spawn(follower, account, began, &stop, &failed, fault.take())?);
     }
     drop(event_sender);
 
-    let keeper = rules::apply(&config, &observed)?;
+    let keeper = match keeper {
+        Some(keeper) => keeper,
+        None => rules::apply(&config, &observed)?,
+    };
 
     let outcome = runtime.block_on(async {
         let (reloader, reloading) = reloader(Reloading {
@@ -154,6 +170,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     notify("STOPPING=1");
     stop.store(true, Ordering::Relaxed);
     if outcome.is_ok() {
+        queues::join(packet_threads);
         for thread in threads {
             // A thread that panicked has ended the process already.
             let _joined = thread.join();

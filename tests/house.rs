@@ -147,6 +147,28 @@ fn main_is_thin() {
     assert!(main.lines().count() < 60);
 }
 
+/// Adopting a descriptor has no safe door; nothing else may do without the compiler's checks.
+#[test]
+fn the_one_unsafe_file_is_the_only_one() {
+    let words = [concat!("uns", "afe "), concat!("uns", "afe_code")];
+    let mut found = Vec::new();
+    for folder in ["src", "tests", "benches"] {
+        let mut files = Vec::new();
+        collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut files);
+        let code = |line: &str| !line.trim_start().starts_with("//");
+        for (path, text) in files {
+            if text.lines().filter(|l| code(l)).any(|l| words.iter().any(|word| l.contains(word))) {
+                found.push(path);
+            }
+        }
+    }
+    let [only] = &found[..] else { panic!("more than one: {found:?}") };
+    assert!(only.ends_with("src/control/inherited.rs"));
+    let text = std::fs::read_to_string(only).expect("a source file is text");
+    let blocks = text.matches(concat!("uns", "afe {")).count();
+    assert_eq!((blocks, text.matches("// SAFETY: ").count()), (1, 1));
+}
+
 /// Each external crate has one door.
 #[test]
 fn external_crates_have_one_door() {

@@ -1,10 +1,13 @@
-//! What a running daemon is asked and told: the control socket, reloads, the file watch.
+//! What a running daemon is asked and told: the control socket, reloads, the file watch,
+//! and the service manager.
 
 pub mod caller;
 pub mod changes;
 pub mod client;
+mod inherited;
 pub mod message;
 pub mod notify;
 pub mod reload;
 pub mod server;
+pub mod store;
 pub mod watch;

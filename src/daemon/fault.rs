@@ -1,6 +1,9 @@
 //! Faults on request, for the tests of what happens then. Release builds have none and refuse to be asked.
 
 use crate::failure::Failure;
+use crate::packet::Held;
+use crate::queue::PacketQueue;
+use crate::verdict::Verdict;
 
 /// The variable that asks for a fault.
 const VARIABLE: &str = "KORDON_FAULT";
@@ -12,6 +15,29 @@ pub(super) enum Fault {
     StallFirstWorker,
     /// The first packet thread ends after its start.
     EndFirstWorker,
+    /// The first packet thread ends the process with its first batch received and not answered.
+    DieWithABatch,
+}
+
+/// A queue whose reader dies before it answers.
+pub(super) struct Dying<Q>(pub(super) Q);
+
+impl<Q: PacketQueue> PacketQueue for Dying<Q> {
+    fn receive(&mut self) -> Result<usize, Failure> {
+        self.0.receive()
+    }
+
+    fn held(&self, index: usize) -> Held<'_> {
+        self.0.held(index)
+    }
+
+    fn judge(&mut self, index: usize, verdict: Verdict) {
+        self.0.judge(index, verdict);
+    }
+
+    fn answer(&mut self) -> Result<(), Failure> {
+        std::process::abort()
+    }
 }
 
 /// The fault asked for.
@@ -28,9 +54,13 @@ fn offered(value: &str) -> Result<Fault, Failure> {
     match value {
         "stall-first-worker" => Ok(Fault::StallFirstWorker),
         "end-first-worker" => Ok(Fault::EndFirstWorker),
+        "die-with-a-batch" => Ok(Fault::DieWithABatch),
         other => Err(Failure::new(
             crate::failure::ExitStatus::Usage,
-            format!("{VARIABLE}={other}: no such fault (stall-first-worker, end-first-worker)"),
+            format!(
+                "{VARIABLE}={other}: no such fault (stall-first-worker, end-first-worker, \
+                 die-with-a-batch)"
+            ),
         )),
     }
 }

@@ -1,18 +1,28 @@
-//! The daemon's queues: opened by configuration, each handed to a thread of its own.
+//! The daemon's queues: taken over from a predecessor or opened, by configuration, each handed to a thread of
+//! its own.
+//!
+//! The sockets of the native backend outlive the process in the service manager's store, under `nfq-NUMBER`,
+//! with the record of what was received beside them, under `nfq-NUMBER-answered`. What is there and no longer
+//! wanted is given up first: a queue has one socket.
 
+use std::collections::BTreeSet;
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use nix::sys::pthread::pthread_kill;
+use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
-use super::fault::Fault;
+use super::fault::{Dying, Fault};
 use super::spawn;
 use crate::config::{Config, QueueBackend};
+use crate::control::store::{self, Store};
 use crate::counters::{Account, CameraPlaces, Event, Shard};
 use crate::failure::{ExitStatus, Failure};
-use crate::queue::{NativeQueue, NfqQueue, PacketQueue, QueueSettings};
+use crate::queue::{NativeQueue, NfqQueue, NotAdopted, PacketQueue, QueueSettings, Stored};
 use crate::ruleset::Follower;
 use crate::telemetry::QueueView;
 use crate::verdict::Mark;
@@ -30,7 +40,105 @@ enum AnyBackend {
     Nfq(Box<NfqQueue>),
 }
 
-pub(super) fn open(config: &Config, cameras: &CameraPlaces) -> Result<Vec<Opened>, Failure> {
+/// How long the service manager may take to close what it was told to forget.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// The names under which a queue's socket and record are stored.
+fn names(number: u16) -> [String; 2] {
+    [format!("nfq-{number}"), format!("nfq-{number}-answered")]
+}
+
+/// The queue that a stored descriptor belongs to.
+fn number_in(name: &str) -> Option<u16> {
+    let rest = name.strip_prefix("nfq-")?;
+    rest.strip_suffix("-answered").unwrap_or(rest).parse().ok()
+}
+
+/// Has the service manager close what it keeps of a queue.
+fn forget(number: u16) {
+    names(number).iter().for_each(|name| store::forget(name));
+}
+
+/// Takes what is stored of a queue. `None` if nothing is, or not both parts once: then it is forgotten.
+fn take(store: &mut Store, number: u16) -> Option<Stored> {
+    let [mut sockets, mut records] = names(number).map(|name| store.take(&name));
+    match (sockets.pop(), records.pop(), sockets.is_empty() && records.is_empty()) {
+        (None, None, _) => None,
+        (Some(socket), Some(answered), true) => Some(Stored { socket, answered }),
+        (_, _, _) => {
+            tracing::warn!(
+                "queue {number}: what is stored of it is not whole; a new one is opened"
+            );
+            forget(number);
+            None
+        }
+    }
+}
+
+/// Gives up what is stored of queues that this configuration does not read by the native backend.
+fn give_up(config: &Config, store: &mut Store) -> Result<(), Failure> {
+    let stored: BTreeSet<u16> = store.names().filter_map(number_in).collect();
+    let native = config.queue.backend == QueueBackend::Native;
+    let wanted =
+        |number: &u16| native && number.wrapping_sub(config.queue.first) < config.queue.count;
+    for number in stored.into_iter().filter(|number| !wanted(number)) {
+        if let Some(stored) = take(store, number) {
+            stored.release(number)?;
+            forget(number);
+            tracing::info!("queue {number}: no longer read; its stored socket is given up");
+        }
+    }
+    Ok(())
+}
+
+/// The native queue of this number: a predecessor's if one is stored and of use, otherwise a new one.
+fn native(settings: &QueueSettings, store: &mut Store) -> Result<NativeQueue, Failure> {
+    let number = settings.number;
+    if let Some(stored) = take(store, number) {
+        match NativeQueue::adopt(settings, stored) {
+            Ok(queue) => {
+                tracing::info!("queue {number}: taken over with what waits in it");
+                return Ok(queue);
+            }
+            Err(NotAdopted::Refused(failure)) => return Err(failure),
+            Err(NotAdopted::Broken(why)) => {
+                tracing::error!(
+                    "queue {number}: its stored socket is of no use ({why}); a new one is opened, what \
+                     waited is lost"
+                );
+                forget(number);
+                return open_native(settings, CLOSING);
+            }
+        }
+    }
+    open_native(settings, Duration::ZERO)
+}
+
+/// A new native queue, stored. A number that is taken is tried again for this long.
+fn open_native(settings: &QueueSettings, patience: Duration) -> Result<NativeQueue, Failure> {
+    let (number, deadline) = (settings.number, Instant::now() + patience);
+    let queue = loop {
+        match NativeQueue::open(settings) {
+            Err(failure) if failure.status == ExitStatus::TryAgain && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => break opened?,
+        }
+    };
+    // The record first: a socket without one is of no use.
+    let [socket, answered] = queue.descriptors();
+    let [socket_name, answered_name] = names(number);
+    store::keep(&answered_name, answered);
+    store::keep(&socket_name, socket);
+    Ok(queue)
+}
+
+pub(super) fn open(
+    config: &Config,
+    cameras: &CameraPlaces,
+    store: &mut Store,
+) -> Result<Vec<Opened>, Failure> {
+    give_up(config, store)?;
     (0..config.queue.count)
         .map(|offset| {
             let settings = QueueSettings {
@@ -47,7 +155,7 @@ pub(super) fn open(config: &Config, cameras: &CameraPlaces) -> Result<Vec<Opened
             };
             let (queue, granted) = match config.queue.backend {
                 QueueBackend::Native => {
-                    let queue = NativeQueue::open(&settings)?;
+                    let queue = native(&settings, store)?;
                     let granted = Some(queue.buffer_granted());
                     (AnyBackend::Native(Box::new(queue)), granted)
                 }
@@ -121,6 +229,10 @@ impl Opened {
             });
         }
         match self.queue {
+            AnyBackend::Native(queue) if fault == Some(Fault::DieWithABatch) => {
+                let worker = Worker::new(Dying(*queue), rules, account, began);
+                spawn_worker(self.number, worker, stop, failed)
+            }
             AnyBackend::Native(queue) => {
                 spawn_worker(self.number, Worker::new(*queue, rules, account, began), stop, failed)
             }
@@ -128,6 +240,28 @@ impl Opened {
                 spawn_worker(self.number, Worker::new(*queue, rules, account, began), stop, failed)
             }
         }
+    }
+}
+
+/// Waits for the packet threads to end at the boundary of a batch, now that they were told to. A thread that
+/// waits for packets is woken by a signal; one that hangs is left behind.
+pub(super) fn join(threads: Vec<JoinHandle<()>>) {
+    /// Between two signals: one may come just before the thread begins to wait.
+    const AGAIN: Duration = Duration::from_millis(2);
+    /// Signals until a thread is left behind.
+    const TRIES: u32 = 500;
+    for _ in 0..TRIES {
+        let running = threads.iter().filter(|thread| !thread.is_finished());
+        // Caught by the process, which is ending already; the thread's wait ends with it.
+        let woken = running.map(|thread| pthread_kill(thread.as_pthread_t(), Signal::SIGTERM));
+        if woken.count() == 0 {
+            break;
+        }
+        std::thread::sleep(AGAIN);
+    }
+    for thread in threads.into_iter().filter(JoinHandle::is_finished) {
+        // A thread that panicked has ended the process already.
+        let _joined = thread.join();
     }
 }
 
@@ -139,6 +273,10 @@ fn spawn_worker<Q: PacketQueue + 'static>(
 ) -> Result<JoinHandle<()>, Failure> {
     spawn(&format!("kordon-queue-{number}"), move || {
         let outcome = worker.run(&stop);
+        if outcome.is_err() {
+            // A socket that failed is not handed on.
+            forget(number);
+        }
         report_end(number, outcome, &stop, &failed);
     })
 }

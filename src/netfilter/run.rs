@@ -50,6 +50,10 @@ pub(super) fn attempt(argv: &[String], input: &str) -> Result<Output, Failure> {
         .args(arguments)
         .env("LC_ALL", "C")
         .env("PATH", search_path())
+        // Meant for us: the descriptors are closed in the program, and it shall not look for them.
+        .env_remove("LISTEN_PID")
+        .env_remove("LISTEN_FDS")
+        .env_remove("LISTEN_FDNAMES")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

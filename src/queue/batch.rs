@@ -9,8 +9,10 @@ use std::io::IoSliceMut;
 use nix::errno::Errno;
 
 use super::BATCH;
+use super::answered::Record;
 use super::codec::{self, Incoming, Messages, Packet, Reply};
 use super::losses::{IdSequence, QueueCounters};
+use super::takeover::{Lost, Takeover};
 use crate::packet::Held;
 use crate::verdict::{Mark, Verdict};
 
@@ -34,6 +36,12 @@ pub(super) struct Batch {
     next: (usize, usize),
     entries: Vec<Entry>,
     sequence: IdSequence,
+    /// The predecessor's end, where there was one.
+    takeover: Option<Takeover>,
+    /// Up to which id the second drop of the takeover is to go.
+    orphans_before: Option<u32>,
+    /// Packets lost in the buffer since the socket was opened, by whomever.
+    lost: u32,
 }
 
 /// A packet that waits for its verdict.
@@ -61,7 +69,17 @@ impl Batch {
             next: (0, 0),
             entries: Vec::with_capacity(BATCH),
             sequence: IdSequence::default(),
+            takeover: None,
+            orphans_before: None,
+            lost: 0,
         }
+    }
+
+    /// Goes on where a predecessor ended; `dropped` is the kernel's count of messages that found no room.
+    pub(super) fn take_over(&mut self, record: &Record, dropped: u32) {
+        self.sequence = IdSequence::from(record.received);
+        self.takeover = Some(Takeover::new(record, dropped));
+        self.lost = record.lost;
     }
 
     /// The slots to receive into. What they held is forgotten.
@@ -103,7 +121,7 @@ impl Batch {
     /// number of a reply that says that no verdict of ours will be carried out any more.
     pub(super) fn read(&mut self, counters: &QueueCounters) -> Result<(), Errno> {
         let mut fatal = None;
-        let Batch { slab, slot, lengths, datagrams, next, entries, sequence } = self;
+        let Batch { slab, slot, lengths, datagrams, next, entries, .. } = self;
         while next.0 < *datagrams && entries.len() < BATCH {
             let base = next.0.saturating_mul(*slot);
             let length = lengths.get(next.0).copied().unwrap_or(0);
@@ -117,14 +135,29 @@ impl Batch {
                 };
                 match codec::read(&message) {
                     Incoming::Packet(packet) => {
-                        counters.add_lost_buffer(sequence.lost_before(packet.id));
+                        let gap = self.sequence.lost_before(packet.id);
+                        if self.takeover.as_mut().is_some_and(|takeover| takeover.first(gap)) {
+                            self.orphans_before = Some(packet.id);
+                        } else if gap > 0 {
+                            counters.add_lost_buffer(gap);
+                            self.lost = self.lost.wrapping_add(gap);
+                        }
                         if !packet.whole {
                             counters.add_malformed();
                         }
                         let start = base.saturating_add(packet.start);
                         entries.push(Entry { packet, start, verdict: Verdict::Drop });
                     }
-                    Incoming::Reply(reply) => fatal = fatal.or(note(&reply, counters)),
+                    Incoming::Reply(reply) => {
+                        match self.takeover.as_mut().and_then(|takeover| settle(takeover, &reply)) {
+                            Some(lost) => {
+                                counters.add_orphans(lost.orphans);
+                                counters.add_lost_buffer(lost.buffer);
+                                self.lost = self.lost.wrapping_add(lost.buffer);
+                            }
+                            None => fatal = fatal.or(note(&reply, counters)),
+                        }
+                    }
                     Incoming::Other => {}
                     Incoming::Unreadable => counters.add_malformed(),
                 }
@@ -141,6 +174,20 @@ impl Batch {
     /// Something of the datagrams is still to be read.
     pub(super) fn has_more(&self) -> bool {
         self.next.0 < self.datagrams
+    }
+
+    /// Up to which id everything that the kernel still holds is without a judge; once, after the first packet
+    /// of a takeover.
+    pub(super) fn orphans_up_to(&mut self) -> Option<u32> {
+        self.orphans_before.take().map(|first| first.wrapping_sub(1))
+    }
+
+    /// What a successor would have to know, if this batch stayed unanswered: the last id, the number of packets,
+    /// and what was lost so far. `None` if nothing waits for a verdict.
+    #[inline]
+    pub(super) fn taken(&self) -> Option<(u32, u32, u32)> {
+        let last = self.entries.last()?;
+        Some((last.packet.id, self.entries.len() as u32, self.lost))
     }
 
     /// How many packets wait for their verdict.
@@ -178,6 +225,16 @@ impl Batch {
             }
         }
     }
+}
+
+/// What a reply to a drop of the takeover says; `None` if it is no such reply, or an error of another kind.
+fn settle(takeover: &mut Takeover, reply: &Reply) -> Option<Lost> {
+    let hit = match Errno::from_raw(reply.errno) {
+        _ if reply.errno == 0 => true,
+        Errno::ENOENT => false,
+        _ => return None,
+    };
+    (reply.kind == Some(codec::VERDICT_BATCH)).then(|| takeover.answered(reply.sequence, hit))
 }
 
 /// Counts a reply to a verdict; returns the error number of one that is fatal.
@@ -315,6 +372,35 @@ mod tests {
             fill(&mut batch, &[reply, made::packet(4, 0, &[1], None)]);
             assert_eq!(batch.read(&counters), Err(errno));
             assert_eq!(verdicts(&mut batch), [(4, None)]);
+        }
+    }
+
+    #[test]
+    fn what_a_predecessor_left_is_counted_when_the_kernel_has_said_what_it_held() {
+        let enoent = libc_enoent();
+        for (replies, expected) in [
+            // The recorded batch was held, and then two found no room.
+            ([0, enoent], (64, 2)),
+            // Recorded and answered; the two missing ones had just been received.
+            ([enoent, 0], (2, 0)),
+            // Nothing was held.
+            ([enoent, enoent], (0, 2)),
+        ] {
+            let counters = QueueCounters::default();
+            let mut batch = Batch::new(128);
+            let record = Record { received: u32::MAX, batch: 64, lost: 5, ..Record::default() };
+            batch.take_over(&record, 5);
+            let reply =
+                |place: usize| made::reply(replies[place], codec::VERDICT_BATCH, place as u32 + 1);
+            fill(&mut batch, &[reply(0), made::packet(2, 0, &[1], None)]);
+            batch.read(&counters).unwrap();
+            assert_eq!((batch.orphans_up_to(), batch.orphans_up_to()), (Some(1), None));
+            fill(&mut batch, &[reply(1), made::packet(3, 0, &[1], None)]);
+            batch.read(&counters).unwrap();
+            let losses = counters.read();
+            assert_eq!((losses.orphan, losses.lost_buffer), expected);
+            assert_eq!((losses.late_verdict, losses.malformed), (0, 0));
+            assert_eq!(batch.taken(), Some((3, 2, 5 + expected.1 as u32)));
         }
     }
 

@@ -58,6 +58,8 @@ const NFQA_CFG_MASK: u16 = 4;
 const NFQA_CFG_FLAGS: u16 = 5;
 /// `NFQNL_CFG_CMD_BIND`.
 const CMD_BIND: u8 = 1;
+/// `NFQNL_CFG_CMD_UNBIND`.
+const CMD_UNBIND: u8 = 2;
 /// `NFQNL_COPY_PACKET`.
 const COPY_PACKET: u8 = 2;
 /// `NFQA_CFG_F_FAIL_OPEN`.

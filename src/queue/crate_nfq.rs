@@ -27,33 +27,16 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{MsgFlags, NetlinkAddr, getsockname, getsockopt, send, sockopt};
-use nix::{getsockopt_impl, sockopt_impl};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use super::losses::{BufferGauge, IdSequence, QueueCounters};
 use super::native::{WAIT, grant_buffer, wait_at_most};
+use super::options::{Domain, Protocol};
 use super::refusal::{Step, Surroundings, current_owner, refused};
 use super::{BATCH, PacketQueue, QueueSettings, codec};
 use crate::failure::Failure;
 use crate::packet::Held;
 use crate::verdict::{Mark, Verdict};
-
-sockopt_impl!(
-    /// `SO_DOMAIN`: the socket's address family.
-    Domain,
-    GetOnly,
-    libc::SOL_SOCKET,
-    libc::SO_DOMAIN,
-    libc::c_int
-);
-sockopt_impl!(
-    /// `SO_PROTOCOL`: the socket's protocol number.
-    Protocol,
-    GetOnly,
-    libc::SOL_SOCKET,
-    libc::SO_PROTOCOL,
-    libc::c_int
-);
 
 /// One queue at a time is opened, so that the socket that appeared is the crate's.
 static OPENING: Mutex<()> = Mutex::new(());

@@ -6,18 +6,9 @@
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nix::libc;
 use nix::sys::socket::getsockopt;
-use nix::{getsockopt_impl, sockopt_impl};
 
-sockopt_impl!(
-    /// `SO_MEMINFO`: the socket's memory counters (include/uapi/linux/sock_diag.h).
-    MemInfo,
-    GetOnly,
-    libc::SOL_SOCKET,
-    libc::SO_MEMINFO,
-    [u32; 9]
-);
+use super::options::MemInfo;
 
 /// Counters of one queue, shared between its packet thread and telemetry.
 #[derive(Debug, Default)]
@@ -77,10 +68,17 @@ impl QueueCounters {
     }
 }
 
-/// Finds gaps in packet ids; the first id is the baseline.
+/// Finds gaps in packet ids; the first id is the baseline, unless there is an earlier one to go on from.
 #[derive(Debug, Default)]
 pub(super) struct IdSequence {
     last: Option<u32>,
+}
+
+impl From<u32> for IdSequence {
+    /// Goes on from this id.
+    fn from(last: u32) -> Self {
+        IdSequence { last: Some(last) }
+    }
 }
 
 impl IdSequence {

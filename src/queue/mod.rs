@@ -6,13 +6,18 @@
 //! [`NativeQueue`] is the default; [`NfqQueue`] keeps the same promises on the `nfq` crate. A worker is
 //! generic over [`PacketQueue`]; counters and gauge are taken from the backend before the worker owns it.
 
+mod adopt;
+mod answered;
 mod batch;
 mod codec;
 mod crate_nfq;
 mod losses;
 mod native;
+mod options;
 mod refusal;
+mod takeover;
 
+pub use adopt::{NotAdopted, Stored};
 pub use crate_nfq::NfqQueue;
 pub use losses::{BufferGauge, BufferUse, QueueCounters, QueueLosses};
 pub use native::NativeQueue;

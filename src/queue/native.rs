@@ -2,50 +2,45 @@
 //!
 //! The queue is bound and configured by one message. What arrives before the kernel acknowledges it is
 //! kept and judged. A batch is answered before the next one is received, whatever the caller does; when the
-//! socket closes, the kernel drops what it still holds.
+//! last descriptor of the socket closes, the kernel drops what it still holds.
+//!
+//! What was received is recorded beside the socket before it is judged ([`answered`](super::answered)), so that
+//! a successor that takes the socket over ([`adopt`](super::adopt)) knows what nobody can answer any more.
 //!
 //! Sources: net/netfilter/nfnetlink_queue.c, net/netlink/af_netlink.c, netlink(7), recvmmsg(2).
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::libc;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, MultiHeaders, NetlinkAddr, SockFlag, SockProtocol, SockType, bind,
     getsockopt, recvmmsg, send, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
-use nix::{setsockopt_impl, sockopt_impl};
 
+use super::answered::{Answered, Record};
 use super::batch::Batch;
 use super::codec::{self, Configuration, Incoming, Messages};
 use super::losses::{BufferGauge, QueueCounters};
+use super::options::NoEnobufs;
 use super::refusal::{Step, Surroundings, refused};
+use super::takeover::UNRECORDED;
 use super::{BATCH, PacketQueue, QueueSettings};
 use crate::failure::{ExitStatus, Failure};
 use crate::packet::Held;
 use crate::verdict::{Mark, Verdict};
-
-sockopt_impl!(
-    /// `NETLINK_NO_ENOBUFS`: a full buffer sets no error on the socket; gaps in packet ids tell instead.
-    NoEnobufs,
-    SetOnly,
-    libc::SOL_NETLINK,
-    libc::NETLINK_NO_ENOBUFS,
-    bool
-);
 
 /// How long a receive waits for the first packet.
 pub(super) const WAIT: Duration = Duration::from_millis(250);
 /// How long the kernel may take to acknowledge the configuration: it does so while we send.
 const ACKNOWLEDGE: Duration = Duration::from_secs(2);
 /// The sequence number of the configuration message.
-const CONFIGURE: u32 = 1;
+pub(super) const CONFIGURE: u32 = 1;
 /// How often a send is tried. With the pauses between, 127 ms at most: then the watchdog's restart is
 /// better than packets held without a verdict.
 const TRIES: u32 = 8;
@@ -62,13 +57,15 @@ thread_local! {
 pub struct NativeQueue {
     number: u16,
     mark: Mark,
-    socket: OwnedFd,
+    pub(super) socket: OwnedFd,
+    pub(super) answered: Answered,
+    copy_range: u16,
     buffer_granted: usize,
-    batch: Batch,
+    pub(super) batch: Batch,
     /// Datagrams that came before the configuration was acknowledged.
     early: VecDeque<Vec<u8>>,
     /// Verdicts on their way out.
-    outgoing: Vec<u8>,
+    pub(super) outgoing: Vec<u8>,
     counters: Arc<QueueCounters>,
 }
 
@@ -95,26 +92,43 @@ impl NativeQueue {
         let buffer_granted =
             grant_buffer(&socket, settings.buffer_bytes).map_err(explain(Step::SetUp))?;
         wait_at_most(&socket, WAIT).map_err(explain(Step::SetUp))?;
+        let record = Record { queue: number, copy_range: settings.copy_range, ..Record::default() };
+        let answered = Answered::create(&record).map_err(explain(Step::SetUp))?;
 
-        let mut queue = NativeQueue {
-            number,
-            mark: settings.accept_mark,
-            socket,
-            buffer_granted,
-            batch: Batch::new(settings.copy_range),
-            early: VecDeque::new(),
-            outgoing: Vec::with_capacity(BATCH * 40),
-            counters: Arc::default(),
-        };
-        let configuration = Configuration {
-            copy_range: settings.copy_range,
-            max_length: settings.max_length,
-            fail_open: settings.fail_open,
-        };
+        let batch = Batch::new(settings.copy_range);
+        let mut queue = NativeQueue::over(settings, socket, answered, batch, buffer_granted);
+        let configuration = Configuration::from(settings);
         codec::put_configuration(&mut queue.outgoing, CONFIGURE, number, &configuration);
         queue.send().map_err(explain(Step::Configure))?;
         queue.await_acknowledgement()?;
         Ok(queue)
+    }
+
+    /// A queue over a socket that is set up.
+    pub(super) fn over(
+        settings: &QueueSettings,
+        socket: OwnedFd,
+        answered: Answered,
+        batch: Batch,
+        buffer_granted: usize,
+    ) -> Self {
+        NativeQueue {
+            number: settings.number,
+            mark: settings.accept_mark,
+            socket,
+            answered,
+            copy_range: settings.copy_range,
+            buffer_granted,
+            batch,
+            early: VecDeque::new(),
+            outgoing: Vec::with_capacity(BATCH * 40),
+            counters: Arc::default(),
+        }
+    }
+
+    /// The socket and the record of what was received: what a successor needs, see [`Stored`](super::Stored).
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.socket.as_fd(), self.answered.as_fd()]
     }
 
     /// The receive buffer that the kernel granted, in bytes after its doubling. Below
@@ -122,6 +136,12 @@ impl NativeQueue {
     /// `net.core.rmem_max` is lower.
     pub fn buffer_granted(&self) -> usize {
         self.buffer_granted
+    }
+
+    /// Asks for another receive buffer, in bytes after the kernel's doubling.
+    pub(super) fn set_buffer(&mut self, bytes: usize) -> Result<(), Errno> {
+        self.buffer_granted = grant_buffer(&self.socket, bytes)?;
+        Ok(())
     }
 
     /// The counters of this queue.
@@ -138,7 +158,7 @@ impl NativeQueue {
     }
 
     /// Waits for the reply to the configuration and sets everything else aside.
-    fn await_acknowledgement(&mut self) -> Result<(), Failure> {
+    pub(super) fn await_acknowledgement(&mut self) -> Result<(), Failure> {
         let number = self.number;
         let deadline = Instant::now() + ACKNOWLEDGE;
         while Instant::now() < deadline {
@@ -210,7 +230,7 @@ impl NativeQueue {
     }
 
     /// Sends what is in `outgoing`, all of it at once, and empties it.
-    fn send(&mut self) -> Result<(), Errno> {
+    pub(super) fn send(&mut self) -> Result<(), Errno> {
         let mut outcome = Ok(());
         for attempt in 0..TRIES {
             if attempt > 0 {
@@ -229,6 +249,16 @@ impl NativeQueue {
     }
 }
 
+impl From<&QueueSettings> for Configuration {
+    fn from(settings: &QueueSettings) -> Self {
+        Configuration {
+            copy_range: settings.copy_range,
+            max_length: settings.max_length,
+            fail_open: settings.fail_open,
+        }
+    }
+}
+
 impl PacketQueue for NativeQueue {
     fn receive(&mut self) -> Result<usize, Failure> {
         if self.batch.len() > 0 {
@@ -242,13 +272,19 @@ impl PacketQueue for NativeQueue {
                 self.batch.put_back(&mut self.early.drain(..most));
             }
         }
-        match self.batch.read(&self.counters) {
-            Ok(()) => Ok(self.batch.len()),
-            Err(errno) => {
-                let around = Surroundings::default();
-                Err(refused(self.number, Step::Verdict, errno, &around))
-            }
+        let number = self.number;
+        let refuse = |errno| refused(number, Step::Verdict, errno, &Surroundings::default());
+        self.batch.read(&self.counters).map_err(refuse)?;
+        if let Some((received, batch, lost)) = self.batch.taken() {
+            let copy_range = self.copy_range;
+            let record = Record { queue: number, copy_range, received, batch, lost };
+            self.answered.write(&record).map_err(refuse)?;
         }
+        if let Some(id) = self.batch.orphans_up_to() {
+            codec::ask_drop_up_to(&mut self.outgoing, UNRECORDED, number, id);
+            self.send().map_err(refuse)?;
+        }
+        Ok(self.batch.len())
     }
 
     fn held(&self, index: usize) -> Held<'_> {

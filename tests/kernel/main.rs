@@ -20,7 +20,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use cases::{CASES, Case};
-use lab::daemon::{Backend, Setup, Site};
+pub(crate) use lab::daemon::{Backend, Setup, Site};
 use lab::enter::{self, Entry};
 use lab::{Context, Lab, Res, daemon, topology};
 

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
 use super::process::{self, Output};
 use super::scrape::{self, Metrics};
@@ -270,15 +272,51 @@ impl Site {
 
     /// Starts the daemon through `setpriv` with these further options.
     pub(crate) fn spawn_through(&self, setpriv: &[&str]) -> Res<Daemon> {
+        // It dies with us, even if we are killed.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).args(setpriv).arg("--").arg(binary()?);
+        self.spawn_by(command)
+    }
+
+    /// Where a service manager of this site listens.
+    pub(crate) fn notify_socket(&self) -> PathBuf {
+        self.folder.join("notify")
+    }
+
+    /// Starts the daemon as a service manager does that keeps these descriptors: passed as 3 and following.
+    pub(crate) fn spawn_supervised(
+        &self,
+        stored: &[(String, OwnedFd)],
+        environment: &[(&str, &str)],
+    ) -> Res<Daemon> {
+        // Out of the way of the numbers where they shall be; a shell moves them there and knows its own id.
+        let mut passed = Vec::new();
+        let mut redirections = String::new();
+        for (place, (_, descriptor)) in stored.iter().enumerate() {
+            let copy = fcntl_dupfd_cloexec(descriptor, 100).context("a copy of a descriptor")?;
+            fcntl_setfd(&copy, FdFlags::empty()).context("a copy of a descriptor")?;
+            let number = copy.as_raw_fd();
+            let _ = write!(redirections, " {}<&{number} {number}<&-", 3 + place);
+            passed.push(copy);
+        }
+        let names: Vec<&str> = stored.iter().map(|(name, _)| name.as_str()).collect();
+        let script = format!("exec {redirections}; export LISTEN_PID=$$; exec \"$0\" \"$@\"");
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--", "bash", "-c", &script])
+            .arg(binary()?)
+            .envs(environment.iter().copied())
+            .env("NOTIFY_SOCKET", self.notify_socket())
+            .env("LISTEN_FDS", stored.len().to_string())
+            .env("LISTEN_FDNAMES", names.join(":"));
+        self.spawn_by(command)
+    }
+
+    fn spawn_by(&self, mut command: Command) -> Res<Daemon> {
         let log = self.setup.log.map_or_else(|| self.folder.join("log"), PathBuf::from);
         let open = || std::fs::File::options().create(true).append(true).open(&log);
         let (out, err) = (open().context(log.display())?, open().context(log.display())?);
-        // It dies with us, even if we are killed.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL"])
-            .args(setpriv)
-            .arg("--")
-            .arg(binary()?)
+        let child = command
             .args(["run", "--config", CONFIG])
             .current_dir(&self.folder)
             .env("NO_COLOR", "1")

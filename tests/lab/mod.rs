@@ -9,10 +9,12 @@
 
 pub(crate) mod daemon;
 pub(crate) mod enter;
+pub(crate) mod flood;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod rules;
 pub(crate) mod scrape;
+pub(crate) mod supervisor;
 pub(crate) mod tcp;
 pub(crate) mod topology;
 pub(crate) mod traffic;

@@ -23,13 +23,36 @@ pub(in crate::queue) fn put_configuration(
 ) {
     let start = begin(buffer, CONFIG, REQUEST | ACK, sequence, queue);
     put_attribute(buffer, NFQA_CFG_CMD, &[CMD_BIND, 0, 0, 0]);
+    put_settings(buffer, configuration);
+    finish(buffer, start);
+}
+
+/// Appends the message that configures a bound `queue` anew. What waits in it stays. The kernel answers it.
+pub(in crate::queue) fn put_new_configuration(
+    buffer: &mut Vec<u8>,
+    sequence: u32,
+    queue: u16,
+    configuration: &Configuration,
+) {
+    let start = begin(buffer, CONFIG, REQUEST | ACK, sequence, queue);
+    put_settings(buffer, configuration);
+    finish(buffer, start);
+}
+
+/// Appends the message that gives `queue` up: the kernel drops what it holds for it.
+pub(in crate::queue) fn put_unbind(buffer: &mut Vec<u8>, sequence: u32, queue: u16) {
+    let start = begin(buffer, CONFIG, REQUEST | ACK, sequence, queue);
+    put_attribute(buffer, NFQA_CFG_CMD, &[CMD_UNBIND, 0, 0, 0]);
+    finish(buffer, start);
+}
+
+fn put_settings(buffer: &mut Vec<u8>, configuration: &Configuration) {
     let [a, b, c, d] = u32::from(configuration.copy_range).to_be_bytes();
     put_attribute(buffer, NFQA_CFG_PARAMS, &[a, b, c, d, COPY_PACKET]);
     put_attribute(buffer, NFQA_CFG_QUEUE_MAXLEN, &configuration.max_length.to_be_bytes());
     let flags = if configuration.fail_open { GSO | FAIL_OPEN } else { GSO };
     put_attribute(buffer, NFQA_CFG_FLAGS, &flags.to_be_bytes());
     put_attribute(buffer, NFQA_CFG_MASK, &(GSO | FAIL_OPEN).to_be_bytes());
-    finish(buffer, start);
 }
 
 /// Appends a verdict that accepts packet `id` and sets its whole mark. The id is the sequence number.
@@ -52,6 +75,14 @@ pub(in crate::queue) fn put_drop(buffer: &mut Vec<u8>, queue: u16, id: u32) {
 /// Only for packets that nobody can judge any more: it also hits what was read and not yet answered.
 pub(in crate::queue) fn put_drop_up_to(buffer: &mut Vec<u8>, queue: u16, id: u32) {
     let start = begin(buffer, VERDICT_BATCH, REQUEST, id, queue);
+    put_verdict_header(buffer, NF_DROP, id);
+    finish(buffer, start);
+}
+
+/// Like [`put_drop_up_to`], and the kernel answers under this sequence number: 0 if it dropped anything,
+/// `ENOENT` if nothing was held.
+pub(in crate::queue) fn ask_drop_up_to(buffer: &mut Vec<u8>, sequence: u32, queue: u16, id: u32) {
+    let start = begin(buffer, VERDICT_BATCH, REQUEST | ACK, sequence, queue);
     put_verdict_header(buffer, NF_DROP, id);
     finish(buffer, start);
 }

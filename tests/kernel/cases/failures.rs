@@ -204,9 +204,16 @@ pub(super) fn service_manager(bench: &Bench<'_>) -> Res {
         let length = heard.recv(&mut bytes).context("nothing from the daemon")?;
         Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
     };
+    for name in ["nfq-40-answered", "nfq-40"] {
+        let expected = format!("FDSTORE=1\nFDNAME={name}\nFDPOLL=0");
+        match next()? {
+            said if said == expected => {}
+            other => return Err(format!("in place of {expected:?} the daemon said {other:?}")),
+        }
+    }
     let ready = next()?;
     if !ready.starts_with("READY=1\nSTATUS=") {
-        return Err(format!("first of all the daemon said {ready:?}"));
+        return Err(format!("after its descriptors the daemon said {ready:?}"));
     }
     let first = std::time::Instant::now();
     for _ in 0..5 {

@@ -11,6 +11,7 @@ mod others;
 mod pressure;
 mod refusals;
 mod reload;
+mod restart;
 mod shapes;
 mod verdicts;
 
@@ -34,6 +35,11 @@ const fn verdict(name: &'static str, run: fn(&Bench<'_>) -> Res) -> Case {
 
 const fn case(name: &'static str, run: fn(&Bench<'_>) -> Res) -> Case {
     Case { name, verdict: false, once: false, run }
+}
+
+/// About the stored sockets of the native backend.
+const fn native(name: &'static str, run: fn(&Bench<'_>) -> Res) -> Case {
+    once(name, run)
 }
 
 const fn once(name: &'static str, run: fn(&Bench<'_>) -> Res) -> Case {
@@ -79,6 +85,12 @@ pub(crate) const CASES: &[Case] = &[
     once("stalled_packet_thread_ends_the_daemon", failures::stalled),
     once("packet_thread_that_ends_takes_the_daemon_along", failures::ended),
     once("service_manager_hears_of_start_life_and_stop", failures::service_manager),
+    native("planned_restarts_lose_and_leak_nothing", restart::planned),
+    native("killed_daemon_loses_a_batch_at_most_and_counts_it", restart::killed),
+    native("stopped_for_good_nothing_passes", restart::stopped_for_good),
+    native("successor_beside_a_living_reader_is_refused", restart::living_reader),
+    native("broken_stored_socket_is_replaced", restart::broken),
+    native("restart_changes_queues_without_losing_what_waits", restart::changed_queues),
     case("packets_that_find_no_room_are_counted_and_none_passes", pressure::overflow),
     case("default_buffer_overflows_before_the_queue", pressure::overflow_by_default),
     case("open_passes_what_finds_no_room_and_counts_it", pressure::overflow_open),

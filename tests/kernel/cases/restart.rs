@@ -1,0 +1,276 @@
+//! The queues' sockets outlive the daemon, in the store of a stand-in for the service manager.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::lab::flood::{Flood, Outcome};
+use crate::lab::supervisor::Supervisor;
+use crate::lab::topology::*;
+use crate::lab::{Context, PATIENCE, Res, rules, tcp, wait_until};
+use crate::{Bench, daemon::Daemon};
+
+const N: u32 = 20;
+/// Packets a second of each flood.
+const RATE: u32 = 4_000;
+/// The most packets in one batch.
+const BATCH: u64 = 64;
+
+fn lost(daemon: &Daemon, cause: &str) -> Res<u64> {
+    daemon.metrics()?.get("kordon_queue_lost_packets_total", &[("cause", cause)])
+}
+
+/// One flood that may pass and one that may not.
+struct Floods {
+    allowed: Flood,
+    blocked: Flood,
+}
+
+impl Floods {
+    fn start() -> Res<Self> {
+        Ok(Floods {
+            allowed: Flood::start(Place::Out1, ALLOWED, RATE)?,
+            blocked: Flood::start(Place::Out2, BLOCKED, RATE / 4)?,
+        })
+    }
+
+    /// Nothing blocked may have arrived, nothing twice; returns what became of the allowed.
+    fn stop(self) -> Res<Outcome> {
+        let allowed = self.allowed.stop(Duration::from_millis(500))?;
+        let blocked = self.blocked.stop(Duration::from_millis(500))?;
+        match (blocked.arrived, allowed.doubled) {
+            (0, 0) if blocked.sent > 0 => Ok(allowed),
+            (leaked, doubled) => Err(format!(
+                "{leaked} of {} blocked packets leaked, {doubled} arrived twice",
+                blocked.sent
+            )),
+        }
+    }
+}
+
+/// Restarts under traffic: everything that may pass arrives, nothing else does, and a connection lives on.
+pub(super) fn planned(bench: &Bench<'_>) -> Res {
+    const RESTARTS: usize = 8;
+    let site = bench.site()?;
+    let mut manager = Supervisor::new(&site)?;
+    manager.start()?;
+    if manager.stored() != ["nfq-40-answered", "nfq-40"] {
+        return Err(format!("stored: {:?}", manager.stored()));
+    }
+    let connection = tcp::connect(ALLOWED, Duration::from_secs(5))?;
+    let floods = Floods::start()?;
+    let mut worst = Duration::ZERO;
+    for round in 0..RESTARTS {
+        std::thread::sleep(Duration::from_millis(50));
+        tcp::exchange(&connection, 1 << 12)?;
+        let began = Instant::now();
+        manager.restart(Signal::SIGTERM)?;
+        worst = worst.max(began.elapsed());
+        let daemon = manager.daemon()?;
+        let counted = ["orphan", "buffer", "late_verdict"].map(|cause| lost(daemon, cause));
+        if counted != [Ok(0), Ok(0), Ok(0)] {
+            return Err(format!("round {round}: lost {counted:?}"));
+        }
+    }
+    tcp::exchange(&connection, 1 << 16)?;
+    let outcome = floods.stop()?;
+    match outcome.lost() {
+        0 => {}
+        n => return Err(format!("{n} of {} packets lost in {RESTARTS} restarts", outcome.sent)),
+    }
+    let taken_over = manager.daemon()?.log().matches("queue 40: taken over").count();
+    if taken_over != RESTARTS || manager.stored().len() != 2 {
+        return Err(format!("taken over {taken_over} times, stored {:?}", manager.stored()));
+    }
+    match rules::gate_dropped()? {
+        0 => Ok(()),
+        n => Err(format!("{n} packets came to the gate unjudged")),
+    }
+}
+
+/// A daemon that dies with a batch in its hands: that batch is lost, counted to the packet, and nothing leaks.
+pub(super) fn killed(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let mut manager = Supervisor::new(&site)?;
+    // To the packet, with a daemon that ends where it hurts.
+    for packets in [1, 40, 150] {
+        manager.environment = vec![("KORDON_FAULT", "die-with-a-batch")];
+        let daemon = manager.start()?;
+        daemon.freeze()?;
+        let mut streams = [bench.lab.stream(ALLOWED)?, bench.lab.stream(BLOCKED)?];
+        streams[0].send_many(packets)?;
+        streams[1].send_many(N)?;
+        std::thread::sleep(Duration::from_millis(100));
+        daemon.thaw()?;
+        if !wait_until(PATIENCE, || manager.daemon().is_ok_and(|daemon| !daemon.is_alive())) {
+            return Err("the daemon with a fault lives".to_owned());
+        }
+        manager.environment.clear();
+        manager.start()?;
+        bench.lab.passes(ALLOWED, N)?;
+        let daemon = manager.daemon()?;
+        let orphans = lost(daemon, "orphan")?;
+        let arrived = bench.lab.ledger().arrived(streams[0].id());
+        bench.lab.none_arrived(&streams[1])?;
+        let expected = u64::from(packets + N).min(BATCH);
+        // In the batch were, of both streams together, as many as were lost.
+        let judged = daemon.metrics()?.get("kordon_packets_total", &[])? - u64::from(N);
+        if orphans != expected || judged + orphans != u64::from(packets + N) {
+            return Err(format!(
+                "{packets} + {N} packets: {expected} in the batch, {orphans} orphans, {judged} judged, \
+                 {arrived} arrived"
+            ));
+        }
+        if (lost(daemon, "buffer")?, lost(daemon, "late_verdict")?) != (0, 0) {
+            return Err("orphans were counted as other losses, too".to_owned());
+        }
+        manager.end(Signal::SIGTERM)?;
+    }
+    // Under traffic, wherever it hits.
+    manager.start()?;
+    for round in 0..6 {
+        let floods = Floods::start()?;
+        std::thread::sleep(Duration::from_millis(60 + 7 * round));
+        manager.restart(Signal::SIGKILL)?;
+        std::thread::sleep(Duration::from_millis(100));
+        let outcome = floods.stop()?;
+        let daemon = manager.daemon()?;
+        let [orphans, buffer] = [lost(daemon, "orphan")?, lost(daemon, "buffer")?];
+        if buffer > 0 || orphans > BATCH || u64::from(outcome.lost()) > orphans {
+            return Err(format!(
+                "round {round}: {} of {} lost; {orphans} orphans of both floods, {buffer} in the buffer",
+                outcome.lost(),
+                outcome.sent
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Stopped for good, the store is closed: what waits is dropped, and nothing passes.
+pub(super) fn stopped_for_good(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let mut manager = Supervisor::new(&site)?;
+    manager.start()?;
+    bench.lab.passes(ALLOWED, N)?;
+    manager.end(Signal::SIGTERM)?;
+    let mut waiting = [bench.lab.stream(ALLOWED)?, bench.lab.stream(ALLOWED6)?];
+    waiting.iter_mut().try_for_each(|stream| stream.send_many(N))?;
+    drop(manager);
+    bench.lab.nothing_passes(&[ALLOWED, ALLOWED6], N)?;
+    let mut manager = Supervisor::new(&site)?;
+    manager.start()?;
+    bench.lab.passes(ALLOWED, N)?;
+    waiting.iter().try_for_each(|stream| bench.lab.none_arrived(stream))?;
+    // Positive control: with the store kept, they had passed.
+    manager.end(Signal::SIGTERM)?;
+    let mut waiting = bench.lab.stream(ALLOWED)?;
+    waiting.send_many(N)?;
+    std::thread::sleep(Duration::from_millis(200));
+    match bench.lab.ledger().arrived(waiting.id()) {
+        0 => {}
+        n => return Err(format!("{n} packets passed while no daemon ran")),
+    }
+    manager.start()?;
+    bench.lab.all_arrived(&waiting)
+}
+
+/// Two readers of one socket would drop each other's packets: the second is refused and the first goes on.
+pub(super) fn living_reader(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let mut manager = Supervisor::new(&site)?;
+    manager.start()?;
+    let running = bench.lab.stream(ALLOWED)?.run(Duration::from_millis(1));
+    running.wait_for_more(50)?;
+    let mut second = manager.launch_beside()?;
+    let code = second.wait_end()?;
+    if code != Some(75) || !second.log().contains("queue 40 is in use by another process") {
+        return Err(format!("a second reader ended with {code:?}:\n{}", second.log()));
+    }
+    // Another backend gives the stored socket up, but not this one.
+    let mut other = site.setup().clone();
+    other.backend = crate::Backend::Nfq;
+    site.write("kordon.toml", &other.toml())?;
+    let code = manager.launch_beside()?.wait_end()?;
+    if code != Some(75) {
+        return Err(format!("a second reader with another backend ended with {code:?}"));
+    }
+    running.wait_for_more(50)?;
+    let id = running.id();
+    let sent = running.stop()?;
+    match bench.lab.ledger().wait_for(id, sent, PATIENCE) {
+        true => bench.lab.blocked(BLOCKED, N),
+        false => Err(format!("{:?} lost", bench.lab.ledger().missing(id, sent))),
+    }
+}
+
+/// What is stored and of no use is named and replaced.
+pub(super) fn broken(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let mut manager = Supervisor::new(&site)?;
+    manager.start()?;
+    let other = || -> Res<OwnedFd> {
+        Ok(std::net::UdpSocket::bind("127.0.0.1:0").context("a socket")?.into())
+    };
+    let file =
+        || -> Res<OwnedFd> { Ok(std::fs::File::open("/dev/null").context("/dev/null")?.into()) };
+    for (name, descriptor, said) in [
+        ("nfq-40", other()?, "it is no netfilter socket"),
+        ("nfq-40-answered", file()?, "the record beside it cannot be read"),
+    ] {
+        manager.end(Signal::SIGTERM)?;
+        manager.replace(name, descriptor);
+        manager.start()?;
+        let log = manager.daemon()?.log();
+        if !log.contains(said) {
+            return Err(format!("{name} was replaced by something else, and the log:\n{log}"));
+        }
+        bench.lab.passes(ALLOWED, N)?;
+        bench.lab.blocked(BLOCKED, N)?;
+        // The new one is handed on.
+        let before = log.matches("taken over").count();
+        manager.restart(Signal::SIGTERM)?;
+        let log = manager.daemon()?.log();
+        if log.matches("taken over").count() != before + 1 || manager.stored().len() != 2 {
+            return Err(format!("stored {:?}; after {name}:\n{log}", manager.stored()));
+        }
+    }
+    Ok(())
+}
+
+/// A restart with other queue keys: what waits is judged, queues no longer read are given up, new ones opened,
+/// and the backend can be changed to and fro.
+pub(super) fn changed_queues(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let mut manager = Supervisor::new(&site)?;
+    manager.start()?;
+    let setup = site.setup().clone();
+    let mut restart = |setup: &crate::Setup, keeps: bool| -> Res {
+        manager.end(Signal::SIGTERM)?;
+        let mut waiting = [bench.lab.stream(ALLOWED)?, bench.lab.stream(BLOCKED)?];
+        waiting.iter_mut().try_for_each(|stream| stream.send_many(N))?;
+        site.write("kordon.toml", &setup.toml())?;
+        manager.start()?;
+        if keeps {
+            bench.lab.all_arrived(&waiting[0])?;
+        }
+        for to in [ALLOWED, ALLOWED6] {
+            bench.lab.passes(to, N)?;
+        }
+        bench.lab.blocked(BLOCKED, N)?;
+        bench.lab.none_arrived(&waiting[1])?;
+        let native = setup.backend == crate::Backend::Native;
+        let expected = if native { 2 * usize::from(setup.queues) } else { 0 };
+        match manager.stored().len() {
+            n if n == expected => Ok(()),
+            _ => Err(format!("stored: {:?}, expected {expected}", manager.stored())),
+        }
+    };
+    restart(&crate::Setup { queues: 3, ..setup.clone() }, true)?;
+    restart(&crate::Setup { buffer: Some(1 << 20), held: Some("64MiB"), ..setup.clone() }, false)?;
+    restart(&crate::Setup { on_failure: "open", ..setup.clone() }, true)?;
+    restart(&crate::Setup { backend: crate::Backend::Nfq, ..setup.clone() }, false)?;
+    restart(&setup, false)?;
+    restart(&setup, true)
+}
