@@ -5,8 +5,7 @@
 //! both are held or dropped; outside of kordon's own chains rules are deleted by what they say, never by
 //! number, and only if they lead into kordon's chains.
 
-use std::collections::BTreeMap;
-
+use super::change::{Change, Verb};
 use super::plan::Plan;
 use super::render::{Chains, Half, iptables_chains, iptables_program, words};
 use super::run::{attempt, complaint, run};
@@ -14,151 +13,20 @@ use super::{Observed, Presence};
 use crate::failure::Failure;
 use crate::verdict::Family;
 
+mod listing;
+
+use listing::{Listing, is_jump};
+
 const BASE: &str = "FORWARD";
 /// Marks the jump that bridges the moment while the jump to the gate is moved.
 const MOVING: &str = "kordon-moving";
 
-/// One rule as the kernel has it: the words after `-A CHAIN`, without its counters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Line {
-    words: Vec<String>,
-    packets: u64,
-}
-
-/// The chains of one table of one family.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Listing {
-    chains: BTreeMap<String, Vec<Line>>,
-}
-
-impl Listing {
-    /// Reads what `-v -S` printed.
-    fn parse(text: &str) -> Self {
-        let mut listing = Listing::default();
-        for line in text.lines() {
-            let mut rest = split_words(line).into_iter();
-            match (rest.next().as_deref(), rest.next()) {
-                (Some("-P" | "-N"), Some(chain)) => {
-                    listing.chains.entry(chain).or_default();
-                }
-                (Some("-A"), Some(chain)) => {
-                    let mut rule = Line { words: Vec::new(), packets: 0 };
-                    while let Some(word) = rest.next() {
-                        if word == "-c" {
-                            rule.packets = rest.next().and_then(|n| n.parse().ok()).unwrap_or(0);
-                            rest.next();
-                        } else {
-                            rule.words.push(word);
-                        }
-                    }
-                    listing.chains.entry(chain).or_default().push(rule);
-                }
-                (Some(_) | None, Some(_) | None) => {}
-            }
-        }
-        listing
+/// A word as iptables-restore reads it back: the reverse of [`listing::split_words`].
+fn quoted(word: &str) -> String {
+    if !word.is_empty() && !word.contains([' ', '"', '\\', '\t']) {
+        return word.to_owned();
     }
-
-    fn ask(half: Half, family: Family) -> Result<Self, Failure> {
-        let argv = words(&[iptables_program(family), "-w", "-t", half.table(), "-v", "-S"]);
-        Ok(Listing::parse(&run(&argv, "")?))
-    }
-
-    fn chain(&self, name: &str) -> &[Line] {
-        self.chains.get(name).map_or(&[], Vec::as_slice)
-    }
-
-    fn says(&self, chain: &str, rules: &[Vec<String>]) -> bool {
-        self.chains.contains_key(chain)
-            && self.chain(chain).iter().map(|line| &line.words).eq(rules)
-    }
-
-    /// Rules outside of kordon's chains that lead into them, other than the plain jump: chain and words.
-    fn strays(&self, half: Half) -> Vec<(&str, &[String])> {
-        let own = [half.criteria_chain(), half.body_chain()];
-        let outside = self.chains.iter().filter(|(name, _)| !own.contains(&name.as_str()));
-        outside
-            .flat_map(|(name, lines)| lines.iter().map(move |line| (name.as_str(), line)))
-            .filter(|(_, line)| leads_into(&line.words, &own))
-            .filter(|(name, line)| *name != BASE || !is_jump(half, line))
-            .map(|(name, line)| (name, line.words.as_slice()))
-            .collect()
-    }
-
-    fn presence(&self, half: Half, wanted: &Chains<Vec<String>>) -> Presence {
-        let lines = self.chain(BASE);
-        let jumps = lines.iter().filter(|line| is_jump(half, line)).count();
-        let (criteria, body) = (half.criteria_chain(), half.body_chain());
-        let here = |chain: &str| self.chains.contains_key(chain);
-        if jumps == 0 && !here(criteria) && !here(body) {
-            return Presence::Absent;
-        }
-        let in_place = match half {
-            Half::Hold => lines.last(),
-            Half::Gate => lines.first(),
-        };
-        let place = match half {
-            Half::Hold => "last",
-            Half::Gate => "first",
-        };
-        let table = half.table();
-        let what = if !self.says(body, &wanted.body) {
-            format!("chain {body} in table {table} is not as planned")
-        } else if !self.says(criteria, &wanted.criteria) {
-            format!("chain {criteria} in table {table} is not as planned")
-        } else if jumps == 0 {
-            format!("no jump to {criteria} in {table} {BASE}")
-        } else if jumps > 1 {
-            format!("{jumps} jumps to {criteria} in {table} {BASE}")
-        } else if !in_place.is_some_and(|line| is_jump(half, line)) {
-            format!("the jump to {criteria} is not the {place} rule of {table} {BASE}")
-        } else if let Some((chain, _)) = self.strays(half).first() {
-            format!("a rule of others in {table} {chain} leads into kordon's chains")
-        } else {
-            return Presence::AsPlanned;
-        };
-        Presence::Different(what)
-    }
-}
-
-fn is_jump(half: Half, line: &Line) -> bool {
-    line.words == ["-j", half.criteria_chain()]
-}
-
-fn leads_into(rule: &[String], chains: &[&str]) -> bool {
-    rule.windows(2).any(|pair| match pair {
-        [flag, target] => (flag == "-j" || flag == "-g") && chains.contains(&target.as_str()),
-        _ => false,
-    })
-}
-
-/// Words as iptables quotes them: blanks within double quotes, a backslash before a quote.
-fn split_words(line: &str) -> Vec<String> {
-    let (mut found, mut word, mut quoted, mut begun) = (Vec::new(), String::new(), false, false);
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => {
-                quoted = !quoted;
-                begun = true;
-            }
-            '\\' if quoted => word.extend(chars.next()),
-            ' ' if !quoted => {
-                if begun {
-                    found.push(std::mem::take(&mut word));
-                    begun = false;
-                }
-            }
-            other => {
-                word.push(other);
-                begun = true;
-            }
-        }
-    }
-    if begun {
-        found.push(word);
-    }
-    found
+    format!("\"{}\"", word.replace('\\', r"\\").replace('"', "\\\""))
 }
 
 /// Writes commands for one table of one family.
@@ -177,6 +45,19 @@ impl Steps {
         let what = what.iter().map(|&word| word.to_owned());
         self.list
             .push(self.prefix.iter().cloned().chain(what).chain(rule.iter().cloned()).collect());
+    }
+
+    /// The commands as lines for `iptables-restore`.
+    fn as_restored(&self, half: Half) -> String {
+        let mut text = format!("*{}\n", half.table());
+        for argv in &self.list {
+            let line: Vec<String> =
+                argv.iter().skip(self.prefix.len()).map(|w| quoted(w)).collect();
+            text.push_str(&line.join(" "));
+            text.push('\n');
+        }
+        text.push_str("COMMIT\n");
+        text
     }
 
     /// Makes `chain` say `rules`. New rules go in front, the last one first, so that what was matched
@@ -281,7 +162,7 @@ pub(super) fn first_install(plan: &Plan) -> Vec<Vec<String>> {
 /// Puts the plan into force; returns one line per half and family that was changed.
 ///
 /// Closed: the gate of each family, then hold. Open: hold (now with `bypass`), then the gate goes.
-pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
+pub(super) fn apply(plan: &Plan) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
     if plan.open {
         changes.append(&mut install(plan, Half::Hold)?);
@@ -294,43 +175,74 @@ pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
 }
 
 /// Puts the gate alone into force; hold stays as it is.
-pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<String>, Failure> {
+pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<Change>, Failure> {
     install(plan, Half::Gate)
 }
 
 /// Removes hold, then the gate, of each family; returns one line per half and family that was there.
-pub(super) fn remove() -> Result<Vec<String>, Failure> {
+pub(super) fn remove() -> Result<Vec<Change>, Failure> {
     let mut removed = withdraw(Half::Hold)?;
     removed.append(&mut withdraw(Half::Gate)?);
     Ok(removed)
 }
 
-fn install(plan: &Plan, half: Half) -> Result<Vec<String>, Failure> {
+/// What [`apply`] would change, after `iptables-restore --test` has taken it. Nothing is sent to be kept.
+pub(super) fn check(plan: &Plan) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
-    for family in Family::ALL {
-        let listing = Listing::ask(half, family)?;
-        let wanted = iptables_chains(plan, half, family);
-        let verb = match listing.presence(half, &wanted) {
-            Presence::AsPlanned => continue,
-            Presence::Absent => "installed",
-            Presence::Different(_) => "corrected",
-        };
-        let mut steps = Steps::new(half, family);
-        steps.install(&listing, half, &wanted);
-        carry_out(&steps)?;
-        changes.push(format!("{verb} {}", place(half, family)));
+    for half in [Half::Gate, Half::Hold] {
+        for family in Family::ALL {
+            let todo = match (half, plan.open) {
+                (Half::Gate, true) => withdrawal(half, family)?,
+                (Half::Gate | Half::Hold, _) => installation(plan, half, family)?,
+            };
+            let Some((change, steps)) = todo else { continue };
+            let program = format!("{}-restore", iptables_program(family));
+            let argv = words(&[&program, "--noflush", "--test"]);
+            run(&argv, &steps.as_restored(half))?;
+            changes.push(change);
+        }
     }
     Ok(changes)
 }
 
-fn withdraw(half: Half) -> Result<Vec<String>, Failure> {
+fn install(plan: &Plan, half: Half) -> Result<Vec<Change>, Failure> {
+    let todo = |family| installation(plan, half, family);
+    carry_out_all(todo)
+}
+
+fn withdraw(half: Half) -> Result<Vec<Change>, Failure> {
+    carry_out_all(|family| withdrawal(half, family))
+}
+
+/// What is to be done, in words and in commands.
+type ToDo = Option<(Change, Steps)>;
+
+fn installation(plan: &Plan, half: Half, family: Family) -> Result<ToDo, Failure> {
+    let listing = Listing::ask(half, family)?;
+    let wanted = iptables_chains(plan, half, family);
+    let verb = match listing.presence(half, &wanted) {
+        Presence::AsPlanned => return Ok(None),
+        Presence::Absent => Verb::Install,
+        Presence::Different(_) => Verb::Correct,
+    };
+    let mut steps = Steps::new(half, family);
+    steps.install(&listing, half, &wanted);
+    Ok(Some((Change::new(verb, place(half, family)), steps)))
+}
+
+fn withdrawal(half: Half, family: Family) -> Result<ToDo, Failure> {
+    let mut steps = Steps::new(half, family);
+    steps.remove(&Listing::ask(half, family)?, half);
+    let something = !steps.list.is_empty();
+    Ok(something.then(|| (Change::new(Verb::Remove, place(half, family)), steps)))
+}
+
+fn carry_out_all(todo: impl Fn(Family) -> Result<ToDo, Failure>) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
     for family in Family::ALL {
-        let mut steps = Steps::new(half, family);
-        steps.remove(&Listing::ask(half, family)?, half);
-        if !steps.list.is_empty() {
+        if let Some((change, steps)) = todo(family)? {
             carry_out(&steps)?;
-            changes.push(format!("removed {}", place(half, family)));
+            changes.push(change);
         }
     }
     Ok(changes)

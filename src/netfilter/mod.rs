@@ -11,8 +11,10 @@
 //! force changes nothing. What a rule sets in between, on the same hook, is out of reach: whoever forges
 //! kordon's bits between hold and gate (a CONNMARK restored in the filter table, say) passes the gate.
 
+mod change;
 mod generation;
 mod iptables;
+mod links;
 mod nftables;
 mod plan;
 mod render;
@@ -21,7 +23,9 @@ mod saved;
 
 use std::fmt;
 
+pub use change::Change;
 pub use generation::Generation;
+pub use links::{Enslaved, enslaved};
 pub use plan::Plan;
 pub use saved::Saved;
 
@@ -105,8 +109,8 @@ pub fn show(plan: &Plan, tool: Tool) -> String {
 /// What [`apply`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// One line per thing that was changed; none if everything stood already.
-    pub changes: Vec<String>,
+    /// What was changed; nothing if everything stood already.
+    pub changes: Vec<Change>,
     /// What the user should know besides.
     pub notes: Vec<String>,
 }
@@ -147,6 +151,17 @@ pub fn apply(plan: &Plan, tool: Tool) -> Result<Applied, Failure> {
     Ok(applied)
 }
 
+/// What [`apply`] would change with this tool, after the tool has taken it in a dry run. Nothing is changed.
+///
+/// # Errors
+/// As [`apply`].
+pub fn check(plan: &Plan, tool: Tool) -> Result<Vec<Change>, Failure> {
+    match tool {
+        Tool::Nftables => nftables::check(plan),
+        Tool::Iptables => iptables::check(plan),
+    }
+}
+
 /// Puts the gate of a closed plan into force and leaves hold as it is: nothing of a camera's passes until
 /// hold and a daemon stand. An open plan has no gate: nothing is changed. Where this tool is missing, the
 /// other one carries the gate: a gateway that cannot hold packets shall be closed all the same.
@@ -176,8 +191,8 @@ pub fn apply_gate(plan: &Plan, tool: Tool) -> Result<Applied, Failure> {
 /// What [`remove`] or [`remove_all`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Removed {
-    /// One line per thing that was removed.
-    pub changes: Vec<String>,
+    /// What was removed.
+    pub changes: Vec<Change>,
     /// What the user should know besides.
     pub notes: Vec<String>,
 }
@@ -318,7 +333,7 @@ pub fn observe(plan: &Plan, tool: Tool) -> Result<Observed, Failure> {
 
 fn lines(
     f: &mut fmt::Formatter<'_>,
-    lines: &[String],
+    lines: &[Change],
     none: &str,
     notes: &[String],
 ) -> fmt::Result {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::change::{Change, Verb};
 use super::plan::Plan;
 use super::render::{Chains, Half, nft_chains, nft_counter, nft_script, nft_script_of, words};
 use super::run::{attempt, complaint, run};
@@ -17,6 +18,9 @@ use crate::verdict::Family;
 /// A rule that needs the `queue` statement, in a chain without a hook: even a refused base chain would
 /// drop every waiting packet when the kernel takes it back.
 const PROBE: &str = "table inet kordon_probe {\n\tchain probe {\n\t\tqueue num 0\n\t}\n}\n";
+
+/// Where nftables' rules are.
+const PLACE: &str = "for both families (nftables, table inet kordon)";
 
 /// What the kernel lists of kordon's table.
 #[derive(Debug, Default)]
@@ -200,60 +204,72 @@ fn queue(value: &Value) -> Option<String> {
 }
 
 /// Puts the plan into force in one transaction; returns what was changed.
-pub(super) fn apply(plan: &Plan) -> Result<Vec<String>, Failure> {
+pub(super) fn apply(plan: &Plan) -> Result<Vec<Change>, Failure> {
+    let Some((changes, script)) = transaction(plan)? else { return Ok(Vec::new()) };
+    run(&words(&["nft", "-f", "-"]), &script)?;
+    Ok(changes)
+}
+
+/// What [`apply`] would change, after `nft -c` has taken it.
+pub(super) fn check(plan: &Plan) -> Result<Vec<Change>, Failure> {
+    let Some((changes, script)) = transaction(plan)? else { return Ok(Vec::new()) };
+    // As with the probe: a base chain that the kernel takes back costs the packets that wait in its queues.
+    let hookless = script.lines().filter(|line| !line.trim_start().starts_with("type filter hook"));
+    run(&words(&["nft", "-c", "-f", "-"]), &hookless.collect::<Vec<&str>>().join("\n"))?;
+    Ok(changes)
+}
+
+/// What is to be changed, and the script that does; `None` if all stands.
+fn transaction(plan: &Plan) -> Result<Option<(Vec<Change>, String)>, Failure> {
     let listing = Listing::ask()?;
     let before =
         listing.as_ref().map_or_else(|| Observed::nothing(plan.open), |l| l.observed(plan));
     if before.in_force() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let misplaced = listing.as_ref().is_some_and(|listing| !listing.misplaced.is_empty());
     let script = nft_script(plan);
     // A base chain cannot be moved. Waiting packets die with it, but kordon never made it so.
     let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
-    run(&words(&["nft", "-f", "-"]), &script)?;
     let mut changes = Vec::new();
     for (half, was) in [(Half::Gate, &before.gate[0]), (Half::Hold, &before.hold[0])] {
         let verb = match (half, plan.open, was) {
             (Half::Gate, true, Presence::Absent) => continue,
-            (Half::Gate, true, Presence::AsPlanned | Presence::Different(_)) => "removed",
+            (Half::Gate, true, Presence::AsPlanned | Presence::Different(_)) => Verb::Remove,
             (Half::Gate | Half::Hold, _, Presence::AsPlanned) => continue,
-            (Half::Gate | Half::Hold, _, Presence::Absent) => "installed",
-            (Half::Gate | Half::Hold, _, Presence::Different(_)) => "corrected",
+            (Half::Gate | Half::Hold, _, Presence::Absent) => Verb::Install,
+            (Half::Gate | Half::Hold, _, Presence::Different(_)) => Verb::Correct,
         };
-        changes.push(format!(
-            "{verb} {} for both families (nftables, table inet kordon)",
-            half.label()
-        ));
+        changes.push(Change::new(verb, format!("{} {PLACE}", half.label())));
     }
-    Ok(changes)
+    Ok(Some((changes, script)))
 }
 
 /// Puts the gate alone into force, in one transaction; hold stays as it is. Returns what was changed.
-pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<String>, Failure> {
+pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<Change>, Failure> {
     let listing = Listing::ask()?.unwrap_or_default();
     let verb = match listing.presence(Half::Gate, &nft_chains(plan, Half::Gate)) {
         Presence::AsPlanned => return Ok(Vec::new()),
-        Presence::Absent => "installed",
-        Presence::Different(_) => "corrected",
+        Presence::Absent => Verb::Install,
+        Presence::Different(_) => Verb::Correct,
     };
     let script = nft_script_of(plan, &[Half::Gate]);
     // As in `apply`; hold is put back by the daemon, and until then nothing passes the gate.
     let misplaced = listing.misplaced.iter().any(|name| name == Half::Gate.nft_criteria_chain());
     let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
     run(&words(&["nft", "-f", "-"]), &script)?;
-    Ok(vec![format!("{verb} gate for both families (nftables, table inet kordon)")])
+    Ok(vec![Change::new(verb, format!("{} {PLACE}", Half::Gate.label()))])
 }
 
 /// Deletes the table, if there is one; returns what was removed.
 ///
 /// Hold and gate go in one step. Packets that wait in any queue are dropped by the kernel.
-pub(super) fn remove() -> Result<Vec<String>, Failure> {
+pub(super) fn remove() -> Result<Vec<Change>, Failure> {
     if Listing::ask()?.is_none() {
         return Ok(Vec::new());
     }
     run(&words(&["nft", "delete", "table", "inet", "kordon"]), "")?;
-    Ok(vec!["removed hold and gate for both families (nftables, table inet kordon)".to_owned()])
+    Ok(vec![Change::new(Verb::Remove, format!("hold and gate {PLACE}"))])
 }
 
 /// Whether the kernel lets us look at all.

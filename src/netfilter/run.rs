@@ -1,12 +1,20 @@
 //! Runs a program, feeds it, and turns its complaint into an error with the right exit status.
 //!
 //! Invariants: no shell is involved; the program speaks the C locale, because its complaints are read; an
-//! error names the command and the first line of what the program said.
+//! error names the command and the first line of what the program said; a program that hangs is killed at
+//! its deadline, so that it holds up neither the keeping of the rules nor the daemon's end.
 
-use std::io::{ErrorKind, Write};
-use std::process::{Command, Stdio};
+use std::io::{ErrorKind, Read, Write};
+use std::process::{Child, Command, ExitStatus as Ended, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use crate::failure::{ExitStatus, Failure};
+
+/// The most that one run may take. Without load it takes some 10 ms; nft may wait for others' transactions.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// The least time between two looks whether the program has ended.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What a program left behind.
 pub(super) struct Output {
@@ -31,8 +39,13 @@ pub(super) fn run(argv: &[String], input: &str) -> Result<String, Failure> {
 /// Runs `argv` with `input` on its standard input, whatever it answers.
 ///
 /// # Errors
-/// 69 if the program is not installed (names the Debian package), 1 if it cannot be run.
+/// 69 if the program is not installed (names the Debian package), 1 if it cannot be run or does not end
+/// within ten seconds; it is killed then.
 pub(super) fn attempt(argv: &[String], input: &str) -> Result<Output, Failure> {
+    attempt_within(argv, input, DEADLINE)
+}
+
+fn attempt_within(argv: &[String], input: &str, limit: Duration) -> Result<Output, Failure> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(Failure::new(ExitStatus::Failed, "no command to run"));
     };
@@ -59,20 +72,64 @@ pub(super) fn attempt(argv: &[String], input: &str) -> Result<Output, Failure> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(broken)?;
+    let deadline = Instant::now() + limit;
+    // On threads of their own: none of the three pipes may keep us from looking at the clock. They end when
+    // the program does.
     if let Some(mut stdin) = child.stdin.take() {
+        let input = input.to_owned();
         // A program that ends without reading says why on its standard error.
-        match stdin.write_all(input.as_bytes()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-            Err(error) => return Err(broken(error)),
-        }
+        let feed = move || stdin.write_all(input.as_bytes());
+        // Without a thread the program gets no input, and says so.
+        let _fed = std::thread::Builder::new().spawn(feed);
     }
-    let output = child.wait_with_output().map_err(broken)?;
-    Ok(Output {
-        success: output.status.success(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    })
+    let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let ended = wait(&mut child, deadline).map_err(broken)?;
+    // A program's child that keeps its pipes open must not hold us up either.
+    let rest = |stream: Receiver<Vec<u8>>| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        stream.recv_timeout(left).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).ok()
+    };
+    match ended.map(|status| (status, rest(stdout), rest(stderr))) {
+        Some((status, Some(stdout), Some(stderr))) => {
+            Ok(Output { success: status.success(), stdout, stderr })
+        }
+        Some(_) | None => Err(Failure::new(
+            ExitStatus::Failed,
+            format!("{}: hung: no end within {} s, killed", shell_line(argv), limit.as_secs()),
+        )),
+    }
+}
+
+/// Reads a stream to its end, elsewhere.
+fn drain(stream: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (done, result) = channel();
+    // Without a thread the sender is gone, and the run counts as cut short.
+    let _drained = std::thread::Builder::new().spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            let _cut_short = stream.read_to_end(&mut bytes);
+        }
+        // Nobody waits any more: the deadline is over.
+        let _late = done.send(bytes);
+    });
+    result
+}
+
+/// Waits for the end; at the deadline the child is killed, and there is no status.
+fn wait(child: &mut Child, deadline: Instant) -> std::io::Result<Option<Ended>> {
+    let mut pause = LOOK;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
 }
 
 /// The error that a program's complaint stands for.
@@ -147,6 +204,21 @@ mod tests {
     fn input_reaches_the_program_and_its_answer_comes_back() {
         assert_eq!(run(&argv("cat"), "held\n").unwrap(), "held\n");
         assert!(attempt(&argv("true"), &"x".repeat(1 << 20)).unwrap().success);
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed_and_named() {
+        let limit = Duration::from_millis(300);
+        // It hangs; it hangs and does not read what it is fed; its child hangs on to the pipes.
+        for line in ["sleep 60", "sh -c sleep${IFS}60&"] {
+            let began = Instant::now();
+            let failure = attempt_within(&argv(line), &"x".repeat(1 << 20), limit).err();
+            let failure = failure.unwrap_or_else(|| panic!("{line}: no failure"));
+            assert!(failure.message.contains(&shell_line(&argv(line))), "{failure}");
+            assert!(failure.message.contains("hung"), "{failure}");
+            assert!(began.elapsed() < Duration::from_secs(5), "{line}: {:?}", began.elapsed());
+        }
+        assert!(attempt_within(&argv("sleep 0.01"), "", limit).unwrap().success);
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::listing::{Line, leads_into, split_words};
 use super::*;
 use crate::netfilter::samples;
 
@@ -192,4 +193,12 @@ fn a_gate_stands_in_both_families_before_anything_is_held() {
         assert!(lines.iter().position(|line| *line == jump).unwrap() < first_hold);
     }
     assert!(lines.iter().all(|line| line.contains(" -w ")));
+}
+
+#[test]
+fn a_word_given_to_iptables_restore_comes_back_as_it_was() {
+    for word in ["-j", "kordon-hold", "", "two words", "a\"quote", "back\\slash"] {
+        let line = format!("-m comment --comment {} -j X", quoted(word));
+        assert_eq!(split_words(&line)[3], word, "{line}");
+    }
 }
