@@ -11,6 +11,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+mod times;
+
+pub use times::{BUCKETS, DecisionTimes};
+
 use crate::config::{Mode, NamedCamera};
 use crate::decide::Decision;
 use crate::packet::{Addresses, Held};
@@ -98,32 +102,6 @@ pub struct FamilyCounters {
 /// Label values of [`Shard::families`].
 pub const FAMILIES: [&str; 3] = ["ipv4", "ipv6", "unknown"];
 
-/// Upper bounds of the buckets of the decision time, in nanoseconds.
-pub const BUCKETS: [u64; 12] =
-    [50, 100, 150, 200, 300, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
-
-/// Sampled times around `decide`.
-#[derive(Debug, Default)]
-pub struct DecisionTimes {
-    /// Samples at or under each bound of [`BUCKETS`] and above the one before; the last place is beyond all.
-    pub buckets: [Counter; BUCKETS.len() + 1],
-    /// Sum of all samples, in nanoseconds.
-    pub sum: Counter,
-}
-
-impl DecisionTimes {
-    /// Notes one sample.
-    #[inline]
-    pub fn note(&self, time: Duration) {
-        let nanos = time.as_nanos().min(u128::from(u64::MAX)) as u64;
-        let place = BUCKETS.partition_point(|bound| *bound < nanos);
-        if let Some(bucket) = self.buckets.get(place) {
-            bucket.add(1);
-        }
-        self.sum.add(nanos);
-    }
-}
-
 /// What one camera sent.
 #[derive(Debug, Default)]
 pub struct CameraCounters {
@@ -153,6 +131,8 @@ pub struct Shard {
     pub suppressed: Counter,
     /// Milliseconds since the process began at which the thread last finished a turn.
     alive: Counter,
+    /// The same, plus one, at which it last received a packet; 0: never.
+    held: Counter,
 }
 
 impl Shard {
@@ -166,6 +146,7 @@ impl Shard {
             times: DecisionTimes::default(),
             suppressed: Counter::default(),
             alive: Counter::default(),
+            held: Counter::default(),
         }
     }
 
@@ -173,6 +154,17 @@ impl Shard {
     #[inline]
     pub fn mark_alive(&self, since_start: Duration) {
         self.alive.set(since_start.as_millis() as u64);
+    }
+
+    /// Notes that the thread received packets, at this time since the process began.
+    #[inline]
+    pub fn mark_held(&self, since_start: Duration) {
+        self.held.set(since_start.as_millis() as u64 + 1);
+    }
+
+    /// Time since the process began at which the thread last received a packet; `None` if it never did.
+    pub fn last_held(&self) -> Option<Duration> {
+        self.held.get().checked_sub(1).map(Duration::from_millis)
     }
 
     /// Time since the process began at which the thread last finished a turn.

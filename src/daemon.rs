@@ -31,6 +31,7 @@ mod line;
 mod queues;
 mod rules;
 mod status;
+mod surroundings;
 mod watchdog;
 
 use watchdog::Watchdog;
@@ -72,6 +73,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
     let (event_sender, event_receiver) = events();
     let cameras = Arc::new(CameraPlaces::new(&config.cameras.named));
 
+    surroundings::refuse_enslaved(&config)?;
     // Queues first: a second daemon must learn whose they are before it touches anything else.
     let mut queues = queues::open(&config, &cameras, &mut store)?;
     // What nobody asked for is closed.
@@ -89,6 +91,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         evidence: Arc::clone(&evidence),
         reloads: Reloads::default(),
         kernel_rules: Mutex::new(RulesState::default()),
+        surroundings: Mutex::default(),
         ready: AtomicBool::new(false),
     });
     observed.reloads.note_start(loaded.0, loaded.1);
@@ -161,6 +164,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         observed.ready.store(true, Ordering::Release);
         announce(&config, &observed);
         tokio::spawn(line::keep_telling(Arc::clone(&observed)));
+        tokio::spawn(surroundings::watch(config.clone(), Arc::clone(&observed)));
         let watchdog = Watchdog::new(observed.queues.len());
         serve(signals, &reloader, failures, watchdog, &observed).await
     });

@@ -63,10 +63,12 @@ impl<Q: PacketQueue> Worker<Q> {
             let answer = self.account.count(rules, self.queue.held(index), &decision);
             self.queue.judge(index, answer);
         }
+        let since_start = received.duration_since(self.began);
         if count > 0 {
             self.queue.answer()?;
+            self.account.shard().mark_held(since_start);
         }
-        self.account.shard().mark_alive(received.duration_since(self.began));
+        self.account.shard().mark_alive(since_start);
         Ok(count)
     }
 }

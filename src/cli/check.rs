@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Format, Place, output};
 use crate::config::{Config, ListKind, RulesBackend};
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 use crate::netfilter;
 use crate::ruleset::Ruleset;
 use output::{columns, grouped};
@@ -60,6 +60,7 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
                 format!("{} (mode {})", files.join(" + "), config.mode.label()),
             );
             check_interfaces(&config, &mut findings);
+            check_enslaved(&config, &mut findings);
             check_lists(&config, &mut findings);
             check_kernel(&config, &mut findings);
         }
@@ -78,6 +79,21 @@ fn check_interfaces(config: &Config, findings: &mut Findings) {
             let detail = format!("{name}: no such interface now; its rules wait for it");
             findings.add("interface", "warning", detail);
         }
+    }
+}
+
+/// Interfaces that belong to another one: a camera's is refused, as at start; a trusted one trusts nobody.
+fn check_enslaved(config: &Config, findings: &mut Findings) {
+    let cameras = &config.cameras;
+    match netfilter::enslaved(&cameras.interfaces) {
+        Ok(found) => found.iter().for_each(|one| {
+            let message = format!("cameras.interfaces: {one}");
+            findings.fail("interface", Failure::new(ExitStatus::Unavailable, message));
+        }),
+        Err(failure) => findings.add("interface", "not checked", failure.message),
+    }
+    for one in netfilter::enslaved(&cameras.trusted_interfaces).unwrap_or_default() {
+        findings.add("interface", "warning", format!("cameras.trusted_interfaces: {one}"));
     }
 }
 

@@ -67,7 +67,7 @@ enum Command {
     /// Read configuration and lists again and put them in force, or say what is wrong
     #[command(after_help = "Example: kordon reload")]
     Reload(reload::Args),
-    /// Show, apply or remove the hold and gate rules in the kernel
+    /// Show, test, apply, verify or remove the hold and gate rules in the kernel
     #[command(after_help = "Example: kordon rules show")]
     Rules(rules::Args),
 }

@@ -1,10 +1,10 @@
-//! `kordon rules`: hold and gate, shown, applied or removed.
+//! `kordon rules`: hold and gate, shown, tested, applied, verified or removed.
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{Place, output};
+use super::{Format, Place, output};
 use crate::config::{Config, RulesBackend};
 use crate::control::caller::claimed;
 use crate::control::client;
@@ -13,6 +13,7 @@ use crate::failure::{ExitStatus, Failure};
 use crate::netfilter::{self, Plan, Saved, Tool};
 
 mod gate;
+mod verify;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -22,8 +23,16 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Print what `apply` would run
+    /// Print what `apply` would run, or the lines to paste where the rules are yours
     Show,
+    /// Have the kernel's tools test what `apply` would do; nothing is changed
+    Check,
+    /// Ask the kernel whether what stands is as planned: status 0, otherwise 1
+    Verify {
+        /// How to print
+        #[arg(long, short, value_enum, default_value = "table")]
+        output: Format,
+    },
     /// Put gate and hold in place (gate first)
     Apply {
         /// Only the gate, as at boot: nothing passes until the daemon runs
@@ -50,8 +59,14 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
                     Tool::Nftables
                 }),
             };
-            output::data(&netfilter::show(&Plan::of(&config), tool))?;
+            let plan = Plan::of(&config);
+            output::data(&match config.rules.manage {
+                true => netfilter::show(&plan, tool),
+                false => netfilter::show_for_pasting(&plan, tool),
+            })?;
         }
+        Action::Check => output::data(&checked(&Config::load(place.config())?)?)?,
+        Action::Verify { output } => return verify::run(place, *output),
         Action::Apply { gate_only: true } => output::data(&gate::apply(place)?)?,
         Action::Apply { gate_only: false } => match by_daemon(place, RulesOrder::Apply)? {
             Some(changed) => output::data(&changed)?,
@@ -72,6 +87,22 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `apply` would do, after the tools have taken it.
+fn checked(config: &Config) -> Result<String, Failure> {
+    let enslaved = netfilter::enslaved(&config.cameras.interfaces)?;
+    if let Some(one) = enslaved.first() {
+        let message = format!("cameras.interfaces: {one}");
+        return Err(Failure::new(ExitStatus::Unavailable, message));
+    }
+    let tool = netfilter::choose(config.rules.backend)?;
+    let changes = netfilter::check(&Plan::of(config), tool)?;
+    if changes.is_empty() {
+        return Ok(format!("nothing to change: the rules are in force ({tool})\n"));
+    }
+    let lines: String = changes.iter().map(|change| change.planned() + "\n").collect();
+    Ok(format!("{lines}taken by {tool} in a dry run; nothing was changed\n"))
 }
 
 /// Has a running daemon do it, which otherwise would put back what it did not do itself; `None` where no

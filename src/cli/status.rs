@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use super::{Format, Place, output};
 use crate::control::client;
-use crate::control::message::{Answer, Request, Status};
+use crate::control::message::{Answer, QueueStatus, Request, Status};
 use crate::failure::Failure;
 use output::{columns, grouped, size, span};
 
+/// Seconds without a packet since the start that are worth a word.
+const QUIET: u64 = 60;
 /// Cameras shown in the table.
 const CAMERAS: usize = 8;
 
@@ -53,8 +55,9 @@ fn text(status: &Status) -> String {
         ),
         row("config", status.config.join(" + ")),
         row("rules", rules(status)),
-        row("rule set", rule_set(status)),
     ];
+    rows.extend(status.rules.enslaved.iter().map(|line| row("", format!("NOT HELD: {line}"))));
+    rows.push(row("rule set", rule_set(status)));
     if let Some(refused) = &status.last_reload_refused {
         rows.push(row("", format!("LAST RELOAD REFUSED: {refused}")));
     }
@@ -91,19 +94,34 @@ fn text(status: &Status) -> String {
         rows.push(row(
             if index == 0 { "queues" } else { "" },
             format!(
-                "{}: {fill}; lost {} in the buffer, {} late, {} orphans{stalled}",
+                "{}: {}; {fill}; lost {} in the buffer, {} late, {} orphans{stalled}",
                 queue.number,
+                last_packet(queue),
                 grouped(buffer),
                 grouped(late),
                 grouped(orphan)
             ),
         ));
     }
+    let silent = status.queues.iter().all(|queue| queue.last_packet_seconds_ago.is_none());
+    if silent && status.uptime_seconds >= QUIET {
+        let why = "NO PACKET since the start: do the cameras' packets come by here?";
+        rows.push(row("", why.to_owned()));
+    }
     let mut text = columns(&rows);
     text.push('\n');
     text.push_str(&lists(status));
     text.push_str(&cameras(status));
     text
+}
+
+/// When a queue last had a packet.
+pub(super) fn last_packet(queue: &QueueStatus) -> String {
+    match queue.last_packet_seconds_ago {
+        None => "no packet yet".to_owned(),
+        Some(0) => "last packet just now".to_owned(),
+        Some(seconds) => format!("last packet {} ago", span(seconds)),
+    }
 }
 
 fn row(label: &str, text: String) -> Vec<String> {
@@ -120,7 +138,14 @@ fn rules(status: &Status) -> String {
         count => format!("; put back {} times", grouped(count)),
     };
     match (rules.managed, rules.present) {
-        (false, _) => "not managed (rules.manage = false)".to_owned(),
+        (false, _) => format!(
+            "left to you (rules.manage = false){}",
+            match rules.planned {
+                None => "",
+                Some(true) => "; the planned ones stand",
+                Some(false) => "; the planned ones do not stand, yours must lead to the queues",
+            }
+        ),
         (true, None) => "not asked yet".to_owned(),
         (true, Some(true)) => format!(
             "in place ({}); gate dropped {}{rearmed}",

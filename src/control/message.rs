@@ -178,6 +178,10 @@ pub struct RulesStatus {
     pub removed: Option<String>,
     /// How often they were put back.
     pub rearmed: u64,
+    /// Where they are left to others: whether the planned ones stand; none if not looked at.
+    pub planned: Option<bool>,
+    /// Camera interfaces that belong to another one, in words: their packets are not held.
+    pub enslaved: Vec<String>,
 }
 
 /// One queue.
@@ -193,6 +197,8 @@ pub struct QueueStatus {
     pub lost: [u64; 3],
     /// Its thread makes no progress.
     pub stalled: bool,
+    /// Seconds since its last packet; none if there was none since the start.
+    pub last_packet_seconds_ago: Option<u64>,
 }
 
 /// Packets since the start.

@@ -26,7 +26,7 @@ pub(super) fn reporter(
     Box::new(move || {
         let rules = observed.rules.current();
         let last = observed.reloads.last();
-        let kernel = observed.kernel_rules();
+        let (kernel, surroundings) = (observed.kernel_rules(), observed.surroundings());
         Status {
             schema: 1,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -50,6 +50,8 @@ pub(super) fn reporter(
                 gate_dropped: kernel.gate_dropped.iter().sum(),
                 removed: kernel.removed,
                 rearmed: kernel.rearmed,
+                planned: surroundings.planned,
+                enslaved: surroundings.enslaved,
             },
             queues: queues(&observed),
             traffic: traffic(&observed),
@@ -93,6 +95,10 @@ fn queues(observed: &Observed) -> Vec<QueueStatus> {
             buffer_size: buffer.map(|buffer| buffer.size),
             lost: [losses.lost_buffer, losses.late_verdict, losses.orphan],
             stalled: stalled.contains(&queue.number),
+            last_packet_seconds_ago: queue
+                .shard
+                .last_held()
+                .map(|at| observed.began.elapsed().saturating_sub(at).as_secs()),
         }
     };
     observed.queues.iter().map(one).collect()

@@ -106,6 +106,23 @@ pub fn show(plan: &Plan, tool: Tool) -> String {
     }
 }
 
+/// The same rules for a ruleset that somebody keeps by himself: what to paste, and where.
+pub fn show_for_pasting(plan: &Plan, tool: Tool) -> String {
+    match tool {
+        Tool::Nftables => format!(
+            "# kordon's hold and gate, for a ruleset of your own (rules.manage = false).\n\
+             # Into /etc/nftables.conf, behind its `flush ruleset`.\n{}",
+            render::nft_table(plan)
+        ),
+        Tool::Iptables => format!(
+            "# kordon's hold and gate, for a ruleset of your own (rules.manage = false), in this order.\n\
+             # The jump to kordon-hold must stay the last rule of mangle FORWARD, the jump to kordon-gate the\n\
+             # first of security FORWARD.\n{}",
+            show(plan, tool)
+        ),
+    }
+}
+
 /// What [`apply`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {

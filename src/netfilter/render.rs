@@ -201,6 +201,32 @@ pub(super) fn nft_script_of(plan: &Plan, halves: &[Half]) -> String {
     text
 }
 
+/// The table as it stands in a file of the admin's own, which begins with `flush ruleset`.
+pub(super) fn nft_table(plan: &Plan) -> String {
+    let mut text = String::from("table inet kordon {\n");
+    for family in Family::ALL {
+        let _ = writeln!(text, "\tcounter {} {{ }}", nft_counter(family));
+    }
+    let halves: &[Half] = if plan.open { &[Half::Hold] } else { &[Half::Gate, Half::Hold] };
+    for &half in halves {
+        let chains = nft_chains(plan, half);
+        let base =
+            format!("type filter hook forward priority {}; policy accept;", half.nft_priority());
+        let (body, criteria) = (half.nft_body_chain(), half.nft_criteria_chain());
+        for (name, first, rules) in
+            [(body, None, chains.body), (criteria, Some(base), chains.criteria)]
+        {
+            let _ = writeln!(text, "\tchain {name} {{");
+            for line in first.into_iter().chain(rules) {
+                let _ = writeln!(text, "\t\t{line}");
+            }
+            text.push_str("\t}\n");
+        }
+    }
+    text.push_str("}\n");
+    text
+}
+
 /// The program that speaks for a family. By its full name: plain `iptables` may be the legacy one.
 pub(super) const fn iptables_program(family: Family) -> &'static str {
     match family {

@@ -151,7 +151,9 @@ fn daemon(page: &mut Page, observed: &Observed) {
     page.put_one(&families::GENERATION, rules.generation as f64);
     let kernel = observed.kernel_rules();
     if let Some(present) = kernel.present {
-        page.put_one(&families::RULES_PRESENT, flag(present));
+        // A rule that never fits is as good as none.
+        let fits = observed.surroundings().enslaved.is_empty();
+        page.put_one(&families::RULES_PRESENT, flag(present && fits));
         page.put_one(&families::RULES_REARMED, kernel.rearmed as f64);
         page.put(
             &families::GATE_DROPPED,

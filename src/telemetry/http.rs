@@ -165,6 +165,10 @@ fn readiness(observed: &Observed) -> Answer {
     if kernel.present == Some(false) {
         return Answer::text(503, format!("rules: {}\n", kernel.faults.join("; ")));
     }
+    let enslaved = observed.surroundings().enslaved;
+    if !enslaved.is_empty() {
+        return Answer::text(503, format!("{}\n", enslaved.join("; ")));
+    }
     health(observed)
 }
 

@@ -63,6 +63,16 @@ impl RulesState {
     }
 }
 
+/// What decides, besides the rules, whether packets come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Camera interfaces that belong to another one, in words: their packets are not held.
+    pub enslaved: Vec<String>,
+    /// Whether the planned rules stand although they are left to others (`rules.manage = false`); `None`
+    /// where they are kordon's, or not looked at yet.
+    pub planned: Option<bool>,
+}
+
 /// What became of reloads.
 #[derive(Debug, Default)]
 pub struct Reloads {
@@ -138,6 +148,8 @@ pub struct Observed {
     pub reloads: Reloads,
     /// The rules in the kernel.
     pub kernel_rules: Mutex<RulesState>,
+    /// What decides, besides them, whether packets come.
+    pub surroundings: Mutex<Surroundings>,
     /// Everything is in place.
     pub ready: AtomicBool,
 }
@@ -158,6 +170,21 @@ impl Observed {
     /// Notes the state of the rules.
     pub fn set_kernel_rules(&self, state: RulesState) {
         *self.kernel_rules.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// What decides, besides the rules, whether packets come, as last seen.
+    pub fn surroundings(&self) -> Surroundings {
+        self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what decides, besides the rules, whether packets come.
+    pub fn set_surroundings(&self, found: Surroundings) {
+        *self.surroundings.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// Time since the process began at which any queue last had a packet; `None` if none ever had.
+    pub fn last_held(&self) -> Option<Duration> {
+        self.queues.iter().filter_map(|queue| queue.shard.last_held()).max()
     }
 
     /// Notes that the rules were put back.

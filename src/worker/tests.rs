@@ -239,10 +239,13 @@ fn each_turn_is_a_sign_of_life_and_each_batch_one_time_sample() {
     let mut bench = bench(queue, blocking(&[]), Mode::Enforce);
     std::thread::sleep(std::time::Duration::from_millis(5));
     let before = bench.shard.last_alive();
+    assert_eq!(bench.shard.last_held(), None, "no packet yet");
     for _ in 0..4 {
         bench.worker.turn().unwrap();
     }
     assert!(bench.shard.last_alive() > before);
+    let held = bench.shard.last_held().unwrap();
+    assert!(held >= before && held <= bench.shard.last_alive());
     let samples: u64 = bench.shard.times.buckets.iter().map(|bucket| bucket.get()).sum();
     assert_eq!(samples, 2);
     assert_eq!(bench.published.sweep(), 0);

@@ -171,3 +171,65 @@ fn a_mark_that_takes_all_bits_is_written_as_the_tools_list_it() {
     assert!(body[0].starts_with("meta mark != 0x00000005 meta nfproto ipv4 "));
     assert_eq!(body[2], "meta mark set 0x00000000");
 }
+
+#[test]
+fn nftables_table_for_a_file_of_the_admins_own() {
+    let text = crate::netfilter::show_for_pasting(&samples::interfaces(), Tool::Nftables);
+    let expected = r#"# kordon's hold and gate, for a ruleset of your own (rules.manage = false).
+# Into /etc/nftables.conf, behind its `flush ruleset`.
+table inet kordon {
+	counter gate_ipv4 { }
+	counter gate_ipv6 { }
+	chain check_camera {
+		meta mark & 0x30000000 != 0x10000000 meta nfproto ipv4 counter name "gate_ipv4" drop
+		meta mark & 0x30000000 != 0x10000000 meta nfproto ipv6 counter name "gate_ipv6" drop
+		meta mark set meta mark & 0xcfffffff
+	}
+	chain gate {
+		type filter hook forward priority 50; policy accept;
+		iifname "cam0" goto check_camera
+		iifname "vlan.10" goto check_camera
+	}
+	chain queue_camera {
+		meta mark set meta mark & 0xcfffffff
+		queue to 40
+	}
+	chain hold {
+		type filter hook forward priority -150; policy accept;
+		iifname "cam0" goto queue_camera
+		iifname "vlan.10" goto queue_camera
+	}
+}
+"#;
+    assert_eq!(text, expected);
+    let open = Plan { open: true, ..samples::interfaces() };
+    let text = crate::netfilter::show_for_pasting(&open, Tool::Nftables);
+    assert!(!text.contains("chain gate") && text.contains("flags bypass to 40"), "{text}");
+}
+
+#[test]
+fn the_gate_alone_leaves_hold_out_of_the_transaction() {
+    let text = nft_script_of(&samples::interfaces(), &[Half::Gate]);
+    assert!(text.contains("chain gate") && !text.contains("hold") && !text.contains("queue"));
+    assert!(!text.contains("delete"), "a base chain that goes costs all waiting packets");
+}
+
+#[test]
+fn a_dry_run_speaks_of_what_would_be() {
+    use crate::netfilter::change::{Change, Verb};
+    let said = [
+        Change::new(Verb::Install, "gate for ipv4 (iptables, table security)"),
+        Change::new(Verb::Correct, "hold for both families (nftables, table inet kordon)"),
+        Change::new(Verb::Remove, "gate for ipv6 (iptables, table security)"),
+    ];
+    let planned: Vec<String> = said.iter().map(Change::planned).collect();
+    assert_eq!(
+        planned,
+        [
+            "would install gate for ipv4 (iptables, table security)",
+            "would correct hold for both families (nftables, table inet kordon)",
+            "would remove gate for ipv6 (iptables, table security)",
+        ]
+    );
+    assert_eq!(said[2].to_string(), "removed gate for ipv6 (iptables, table security)");
+}

@@ -14,6 +14,7 @@ mod reload;
 mod restart;
 mod shapes;
 mod verdicts;
+mod verify;
 
 use crate::Bench;
 use crate::lab::Res;
@@ -113,6 +114,10 @@ pub(crate) const CASES: &[Case] = &[
     once("gate_stands_when_the_configuration_is_broken", boot::broken_configuration),
     once("open_configuration_gets_no_gate", boot::open),
     once("gate_is_put_back_through_the_daemon", boot::through_the_daemon),
+    once("rules_check_changes_nothing_and_verify_tells_what_stands", verify::check_and_verify),
+    once("rules_left_to_the_admin_are_looked_at_only", verify::left_to_the_admin),
+    once("port_of_a_bridge_is_refused_as_a_camera_interface", verify::bridge_port),
+    once("tool_that_hangs_is_killed_and_holds_up_nothing", verify::hung_tool),
     once("backend_is_switched_by_a_restart_only", others::backend_switched),
     once("nonsense_on_the_control_socket_changes_nothing", others::control_nonsense),
     once("idle_http_clients_do_not_hold_up_packets", others::idle_clients),

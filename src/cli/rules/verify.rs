@@ -1,0 +1,205 @@
+//! `kordon rules verify`: asks the kernel whether what stands is what is planned.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::cli::status::last_packet;
+use crate::cli::{Format, Place, output};
+use crate::config::{Config, RulesBackend};
+use crate::control::client;
+use crate::control::message::{Answer, QueueStatus, Request};
+use crate::failure::Failure;
+use crate::netfilter::{self, Observed, Plan, Tool};
+use crate::verdict::Family;
+use output::{columns, grouped};
+
+/// Seconds within which the last packet must have come to say that packets arrive.
+const RECENT: u64 = 300;
+
+/// What was found.
+#[derive(Debug, Serialize)]
+struct Verified {
+    schema: u32,
+    /// kordon keeps the rules itself.
+    managed: bool,
+    tool: String,
+    /// The plan is open: no gate is wanted.
+    open: bool,
+    in_force: bool,
+    families: Vec<OfFamily>,
+    /// The running daemon's queues; none if no daemon answers.
+    queues: Option<Vec<QueueStatus>>,
+}
+
+#[derive(Debug, Serialize)]
+struct OfFamily {
+    family: &'static str,
+    hold: String,
+    gate: String,
+    gate_dropped: Option<u64>,
+}
+
+pub(super) fn run(place: &Place, format: Format) -> Result<ExitCode, Failure> {
+    let config = Config::load(place.config())?;
+    let mut plan = Plan::of(&config);
+    let queues = match client::ask(&place.socket(), &Request::Status {}) {
+        Ok(Answer::Status(status)) => {
+            // What the daemon was told since it read its files counts.
+            plan.open = status.open;
+            Some(status.queues)
+        }
+        Ok(_) | Err(_) => None,
+    };
+    let (tool, found) = found(&config, &plan)?;
+    let verified = Verified {
+        schema: 1,
+        managed: config.rules.manage,
+        tool: tool.to_string(),
+        open: plan.open,
+        in_force: found.in_force(),
+        families: Family::ALL.into_iter().map(|family| of_family(&found, family)).collect(),
+        queues,
+    };
+    match format {
+        Format::Json => output::json(&verified)?,
+        Format::Table => output::data(&text(&verified))?,
+    }
+    Ok(ExitCode::from(u8::from(!verified.right())))
+}
+
+/// What stands by the configured tool; where the rules are left to others, by whichever tool has them.
+fn found(config: &Config, plan: &Plan) -> Result<(Tool, Observed), Failure> {
+    if !config.rules.manage && config.rules.backend == RulesBackend::Auto {
+        for tool in Tool::ALL {
+            if let Ok(found) = netfilter::observe(plan, tool)
+                && found.in_force()
+            {
+                return Ok((tool, found));
+            }
+        }
+    }
+    let tool = netfilter::choose(config.rules.backend)?;
+    Ok((tool, netfilter::observe(plan, tool)?))
+}
+
+fn of_family(found: &Observed, family: Family) -> OfFamily {
+    let (hold, gate) = (&found.hold[family.index()], &found.gate[family.index()]);
+    OfFamily {
+        family: family.label(),
+        hold: hold.to_string(),
+        gate: gate.to_string(),
+        gate_dropped: found.gate_dropped[family.index()],
+    }
+}
+
+impl Verified {
+    /// As it should be. Rules that are left to others may look different, if packets arrive.
+    fn right(&self) -> bool {
+        self.in_force || !self.managed && self.arrive()
+    }
+
+    fn arrive(&self) -> bool {
+        let queues = self.queues.as_deref().unwrap_or_default();
+        queues.iter().any(|queue| queue.last_packet_seconds_ago.is_some_and(|ago| ago <= RECENT))
+    }
+
+    fn summary(&self) -> String {
+        let how = if self.open { "open" } else { "closed" };
+        let tool = &self.tool;
+        match (self.in_force, self.managed, self.arrive()) {
+            (true, _, _) => format!("in force: as planned ({how}, {tool})"),
+            (false, true, _) => format!("NOT IN FORCE as planned ({how}, {tool})"),
+            (false, false, true) => format!(
+                "left to you (rules.manage = false): other rules than the planned ({how}, {tool}), and \
+                 packets arrive; whether a gate stands is yours to know"
+            ),
+            (false, false, false) => format!(
+                "left to you (rules.manage = false): NEITHER do the planned rules stand ({how}, {tool}) \
+                 NOR have packets arrived of late; `kordon rules show` prints some that lead to the queues"
+            ),
+        }
+    }
+}
+
+fn text(verified: &Verified) -> String {
+    let mut rows = Vec::new();
+    for family in &verified.families {
+        let dropped = match family.gate_dropped {
+            Some(count) => format!("gate dropped {}", grouped(count)),
+            None => "no counter".to_owned(),
+        };
+        let (hold, gate) = (format!("hold {}", family.hold), format!("gate {}", family.gate));
+        rows.push(vec![family.family.to_owned(), hold, gate, dropped]);
+    }
+    let mut text = columns(&rows);
+    match &verified.queues {
+        None => text.push_str("no daemon answers\n"),
+        Some(queues) => {
+            for queue in queues {
+                text.push_str(&format!("queue {}: {}\n", queue.number, last_packet(queue)));
+            }
+        }
+    }
+    text.push_str(&verified.summary());
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verified(in_force: bool, managed: bool, last: Option<u64>) -> Verified {
+        let family = |family: Family| OfFamily {
+            family: family.label(),
+            hold: "present".to_owned(),
+            gate: if in_force { "present" } else { "absent" }.to_owned(),
+            gate_dropped: in_force.then_some(1_234),
+        };
+        Verified {
+            schema: 1,
+            managed,
+            tool: "nftables".to_owned(),
+            open: false,
+            in_force,
+            families: Family::ALL.into_iter().map(family).collect(),
+            queues: Some(vec![QueueStatus {
+                number: 40,
+                buffer_used: None,
+                buffer_size: None,
+                lost: [0; 3],
+                stalled: false,
+                last_packet_seconds_ago: last,
+            }]),
+        }
+    }
+
+    #[test]
+    fn it_reads_like_this() {
+        assert_eq!(
+            text(&verified(true, true, Some(3))),
+            "ipv4  hold present  gate present  gate dropped 1 234\n\
+             ipv6  hold present  gate present  gate dropped 1 234\n\
+             queue 40: last packet 3 s ago\n\
+             in force: as planned (closed, nftables)\n"
+        );
+        assert_eq!(
+            text(&Verified { queues: None, ..verified(false, true, None) }),
+            "ipv4  hold present  gate absent  no counter\n\
+             ipv6  hold present  gate absent  no counter\n\
+             no daemon answers\n\
+             NOT IN FORCE as planned (closed, nftables)\n"
+        );
+    }
+
+    #[test]
+    fn rules_of_others_are_right_if_packets_arrive_and_ours_only_if_they_stand() {
+        assert!(verified(true, true, None).right());
+        assert!(!verified(false, true, Some(1)).right());
+        assert!(verified(false, false, Some(1)).right());
+        assert!(!verified(false, false, None).right());
+        assert!(!verified(false, false, Some(301)).right(), "long ago is not now");
+        assert!(!Verified { queues: None, ..verified(false, false, None) }.right());
+    }
+}
