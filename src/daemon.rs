@@ -16,16 +16,17 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::control::changes::Changes;
 use crate::control::notify::notify;
-use crate::control::reload::{Reloader, Reloading, reloader};
+use crate::control::reload::{Reloader, Reloading, reloader, write_snapshot};
 use crate::control::server::{self, Desk};
 use crate::control::store::Store;
 use crate::control::watch::Watch;
 use crate::counters::{CameraPlaces, ListPlaces, events};
 use crate::evidence::{Evidence, Recorder};
 use crate::failure::{ExitStatus, Failure};
-use crate::ruleset::{Follower, Published, Ruleset};
+use crate::ruleset::{Follower, Published, Snapshots};
 use crate::telemetry::{Exporter, Observed, Reloads, RulesState, http};
 
+mod begin;
 mod fault;
 mod line;
 mod queues;
@@ -34,16 +35,15 @@ mod status;
 mod surroundings;
 mod watchdog;
 
+use begin::{Begin, begin};
 use watchdog::Watchdog;
 
-/// Runs until a signal or a fatal failure ends it.
+/// Runs until a signal or a fatal failure ends it. `store`: what the service manager passed.
 ///
 /// # Errors
 /// What kept it from starting, or ended it.
-pub fn run(path: &Path) -> Result<(), Failure> {
+pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     let began = Instant::now();
-    // Before anything else is opened.
-    let mut store = Store::inherited();
     // Places in messages shall mean the same to whoever asks from another folder.
     let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut fault = fault::asked()?;
@@ -58,7 +58,12 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         None
     });
     let lists = Arc::new(ListPlaces::default());
-    let rules = Ruleset::load(&config, |name| lists.place(name), None)?;
+    let Begin { rules, unread } = begin(&config, &lists, queues::handed_over(&config, &store))?;
+    let snapshots = Arc::new(Snapshots::new(&config, queues::can_be_handed_over(&config)));
+    if !unread {
+        // Whatever an earlier daemon left is older than what is now put in force.
+        snapshots.outdated();
+    }
     let loaded = (rules.compiled, began.elapsed());
     let published = Arc::new(Published::new(rules));
 
@@ -137,6 +142,7 @@ pub fn run(path: &Path) -> Result<(), Failure> {
             running: config.clone(),
             observed: Arc::clone(&observed),
             freeing: AtomicBool::new(false),
+            snapshots: Arc::clone(&snapshots),
         });
         tokio::spawn(reloading);
         if let Some(watch) = watch {
@@ -163,6 +169,14 @@ pub fn run(path: &Path) -> Result<(), Failure> {
         }
         observed.ready.store(true, Ordering::Release);
         announce(&config, &observed);
+        match unread {
+            true => reloader.request("restart"),
+            false => {
+                snapshots.note(&config, observed.rules.current());
+                let snapshots = Arc::clone(&snapshots);
+                tokio::task::spawn_blocking(move || write_snapshot(&snapshots));
+            }
+        }
         tokio::spawn(line::keep_telling(Arc::clone(&observed)));
         tokio::spawn(surroundings::watch(config.clone(), Arc::clone(&observed)));
         let watchdog = Watchdog::new(observed.queues.len());

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 
 use super::Place;
+use crate::control::store::Store;
 use crate::failure::Failure;
 use crate::{daemon, log};
 
@@ -25,6 +26,8 @@ enum Level {
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
+    // Before anything else is opened.
+    let store = Store::inherited();
     log::start(match args.log {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -32,7 +35,7 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
         Level::Debug => LevelFilter::DEBUG,
     });
     // Through the log, not written to stderr here: whoever reads stderr may have stopped reading.
-    Ok(match daemon::run(place.config()) {
+    Ok(match daemon::run(place.config(), store) {
         Ok(()) => {
             log::flush();
             ExitCode::SUCCESS

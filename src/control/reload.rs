@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::message::ReloadReport;
 use crate::config::{Config, needs_restart};
 use crate::failure::{ExitStatus, Failure};
-use crate::ruleset::{Changes, Ruleset};
+use crate::ruleset::{Changes, Ruleset, Snapshots};
 use crate::telemetry::Observed;
 
 /// Requests that may wait; more are refused (75).
@@ -61,6 +61,8 @@ pub struct Reloading {
     pub observed: Arc<Observed>,
     /// Replaced rule sets are being freed; one thread does it, however many reloads there are.
     pub freeing: AtomicBool,
+    /// What a successor begins with.
+    pub snapshots: Arc<Snapshots>,
 }
 
 /// A way to ask for reloads, and the task that carries them out.
@@ -94,6 +96,19 @@ async fn carry_out(
                 job.freeing.store(false, Ordering::Release);
             });
         }
+        if outcome.is_ok() {
+            let snapshots = Arc::clone(&reloading.snapshots);
+            tokio::task::spawn_blocking(move || write_snapshot(&snapshots));
+        }
+    }
+}
+
+/// Writes the snapshot that is due; without one a restart takes longer, and that is all.
+pub fn write_snapshot(snapshots: &Snapshots) {
+    if let Err(failure) = snapshots.write() {
+        tracing::warn!(
+            "the rule set cannot be kept for a restart, which will read the lists instead: {failure}"
+        );
     }
 }
 
@@ -149,7 +164,9 @@ impl Reloading {
         let changes = Changes::between(&old, &next);
         drop(old);
         let at = next.compiled;
+        self.snapshots.outdated();
         let generation = observed.rules.publish(next);
+        self.snapshots.note(&config, observed.rules.current());
         let took = began.elapsed();
         observed.reloads.note_done(at, took);
         Ok(ReloadReport {

@@ -35,6 +35,11 @@ impl Store {
     }
 }
 
+/// Whether there is a service manager that could keep anything.
+pub fn exists() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Has the service manager keep a copy of a descriptor. Where there is none, nobody does.
 ///
 /// Not polled (`FDPOLL=0`): a store that polls throws away a socket whose other end says no once.

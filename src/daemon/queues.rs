@@ -54,6 +54,22 @@ fn number_in(name: &str) -> Option<u16> {
     rest.strip_suffix("-answered").unwrap_or(rest).parse().ok()
 }
 
+/// Whether a predecessor left a socket of a queue that is to be read: packets may wait in it.
+pub(super) fn handed_over(config: &Config, store: &Store) -> bool {
+    store.names().filter_map(number_in).any(|number| wanted(config, number))
+}
+
+/// Whether a successor can take the queues over.
+pub(super) fn can_be_handed_over(config: &Config) -> bool {
+    config.queue.backend == QueueBackend::Native && store::exists()
+}
+
+/// Whether the native backend is to read this queue.
+fn wanted(config: &Config, number: u16) -> bool {
+    let native = config.queue.backend == QueueBackend::Native;
+    native && number.wrapping_sub(config.queue.first) < config.queue.count
+}
+
 /// Has the service manager close what it keeps of a queue.
 fn forget(number: u16) {
     names(number).iter().for_each(|name| store::forget(name));
@@ -78,10 +94,7 @@ fn take(store: &mut Store, number: u16) -> Option<Stored> {
 /// Gives up what is stored of queues that this configuration does not read by the native backend.
 fn give_up(config: &Config, store: &mut Store) -> Result<(), Failure> {
     let stored: BTreeSet<u16> = store.names().filter_map(number_in).collect();
-    let native = config.queue.backend == QueueBackend::Native;
-    let wanted =
-        |number: &u16| native && number.wrapping_sub(config.queue.first) < config.queue.count;
-    for number in stored.into_iter().filter(|number| !wanted(number)) {
+    for number in stored.into_iter().filter(|number| !wanted(config, *number)) {
         if let Some(stored) = take(store, number) {
             stored.release(number)?;
             forget(number);

@@ -12,12 +12,25 @@ use super::{ListId, Match};
 pub(super) trait Bits: Copy + Ord + Default {
     /// Length of the address in bits.
     const LENGTH: u8;
+    /// The same in bytes.
+    const BYTES: usize;
+    /// Appends the address, little-endian.
+    fn put(self, bytes: &mut Vec<u8>);
+    /// The address of which these are the bytes.
+    fn get(bytes: &[u8]) -> Option<Self>;
     fn masked(self, length: u8) -> Self;
     fn prefix(self, length: u8) -> Option<IpNet>;
 }
 
 impl Bits for u32 {
     const LENGTH: u8 = 32;
+    const BYTES: usize = size_of::<u32>();
+    fn put(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.to_le_bytes());
+    }
+    fn get(bytes: &[u8]) -> Option<Self> {
+        bytes.first_chunk().map(|chunk| Self::from_le_bytes(*chunk))
+    }
     #[inline]
     fn masked(self, length: u8) -> Self {
         self & u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0)
@@ -29,6 +42,13 @@ impl Bits for u32 {
 
 impl Bits for u128 {
     const LENGTH: u8 = 128;
+    const BYTES: usize = size_of::<u128>();
+    fn put(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.to_le_bytes());
+    }
+    fn get(bytes: &[u8]) -> Option<Self> {
+        bytes.first_chunk().map(|chunk| Self::from_le_bytes(*chunk))
+    }
     #[inline]
     fn masked(self, length: u8) -> Self {
         self & u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0)

@@ -10,6 +10,7 @@ mod front;
 mod load;
 mod precedence;
 mod publish;
+mod snapshot;
 mod table;
 mod v4;
 mod v6;
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 pub use freshness::{Age, Freshness};
 pub use load::Changes;
 pub use publish::{Follower, Published};
+pub use snapshot::{Snapshots, restore};
 pub use table::{Builder, Hit, Table};
 
 use crate::config::{Action, Basis, ListKind};

@@ -32,6 +32,24 @@ pub struct Table {
 }
 
 impl Table {
+    /// Compiles entries in the order of [`Entry::key`], without two alike.
+    pub(super) fn of_sorted(
+        actions: &[Action],
+        entries4: Vec<Entry<u32>>,
+        entries6: Vec<Entry<u128>>,
+    ) -> Table {
+        let prefixes =
+            [entries::by_prefix(&entries4).count(), entries::by_prefix(&entries6).count()];
+        let v4 = V4::compile(actions, &entries4, prefixes[0]);
+        let v6 = V6::compile(actions, &entries6, prefixes[1]);
+        Table { v4, v6, entries4, entries6, prefixes }
+    }
+
+    /// All entries, sorted.
+    pub(super) fn sorted(&self) -> (&[Entry<u32>], &[Entry<u128>]) {
+        (&self.entries4, &self.entries6)
+    }
+
     /// The winning entry for an IPv4 destination.
     #[inline]
     pub fn lookup4(&self, destination: Ipv4Addr) -> Option<Hit> {
@@ -125,17 +143,15 @@ impl Builder {
     /// Compiles what was added.
     pub fn compile(self) -> Table {
         let Builder { actions, mut entries4, mut entries6 } = self;
-        let prefixes = [tidy(&mut entries4), tidy(&mut entries6)];
-        let v4 = V4::compile(&actions, &entries4, prefixes[0]);
-        let v6 = V6::compile(&actions, &entries6, prefixes[1]);
-        Table { v4, v6, entries4, entries6, prefixes }
+        tidy(&mut entries4);
+        tidy(&mut entries6);
+        Table::of_sorted(&actions, entries4, entries6)
     }
 }
 
-/// Sorts entries, throws out repeated lines, and returns how many prefixes there are.
-fn tidy<B: Bits>(entries: &mut Vec<Entry<B>>) -> usize {
+/// Sorts entries and throws out repeated lines.
+fn tidy<B: Bits>(entries: &mut Vec<Entry<B>>) {
     entries.sort_unstable_by_key(Entry::key);
     entries.dedup_by_key(|entry| entry.key());
     entries.shrink_to_fit();
-    entries::by_prefix(entries).count()
 }

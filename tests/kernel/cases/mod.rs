@@ -91,6 +91,8 @@ pub(crate) const CASES: &[Case] = &[
     native("stopped_for_good_nothing_passes", restart::stopped_for_good),
     native("successor_beside_a_living_reader_is_refused", restart::living_reader),
     native("broken_stored_socket_is_replaced", restart::broken),
+    native("snapshot_stays_in_force_while_lists_are_bad", restart::bad_lists),
+    native("damaged_snapshot_is_named_and_ignored", restart::damaged),
     native("restart_changes_queues_without_losing_what_waits", restart::changed_queues),
     case("packets_that_find_no_room_are_counted_and_none_passes", pressure::overflow),
     case("default_buffer_overflows_before_the_queue", pressure::overflow_by_default),

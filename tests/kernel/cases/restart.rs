@@ -9,7 +9,7 @@ use crate::lab::flood::{Flood, Outcome};
 use crate::lab::supervisor::Supervisor;
 use crate::lab::topology::*;
 use crate::lab::{Context, PATIENCE, Res, rules, tcp, wait_until};
-use crate::{Bench, daemon::Daemon};
+use crate::{Bench, Site, daemon::Daemon};
 
 const N: u32 = 20;
 /// Packets a second of each flood.
@@ -273,4 +273,111 @@ pub(super) fn changed_queues(bench: &Bench<'_>) -> Res {
     restart(&crate::Setup { backend: crate::Backend::Nfq, ..setup.clone() }, false)?;
     restart(&setup, false)?;
     restart(&setup, true)
+}
+
+/// Lists that went bad while the daemon ran do not keep its successor from judging: it goes on by the rule set
+/// that was in force, and says so as for a refused reload.
+pub(super) fn bad_lists(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let mut manager = Supervisor::new(&site)?;
+    manager.start()?;
+    site.add_to_list("blocked", "203.0.113.200\n")?;
+    site.kordon_ok("reload --config kordon.toml")?;
+    snapshot(&site)?;
+    bench.lab.blocked(UNLISTED, N)?;
+    site.add_to_list("blocked", "203.0.113.999\n")?;
+    manager.end(Signal::SIGTERM)?;
+    let mut waiting =
+        [bench.lab.stream(ALLOWED)?, bench.lab.stream(UNLISTED)?, bench.lab.stream(BLOCKED6)?];
+    waiting.iter_mut().try_for_each(|stream| stream.send_many(N))?;
+    manager.start()?;
+    bench.lab.all_arrived(&waiting[0])?;
+    bench.lab.blocked(UNLISTED, N)?;
+    bench.lab.blocked(BLOCKED, N)?;
+    waiting[1..].iter().try_for_each(|stream| bench.lab.none_arrived(stream))?;
+    let daemon = manager.daemon()?;
+    let rejected = || daemon.metrics()?.get("kordon_reloads_rejected_total", &[]);
+    if !wait_until(PATIENCE, || rejected() == Ok(1)) {
+        return Err(format!("the bad list was not refused: {:?}", rejected()));
+    }
+    let status = site.kordon_ok("status --config kordon.toml")?;
+    if !status.contains("LAST RELOAD REFUSED") || !status.contains("blocked.txt:4:") {
+        return Err(format!("the status says nothing of the bad list:\n{status}"));
+    }
+    // So it is for the next one, and then a mended list is put in force by itself.
+    manager.restart(Signal::SIGKILL)?;
+    bench.lab.blocked(UNLISTED, N)?;
+    manager.end(Signal::SIGTERM)?;
+    site.add_to_list("blocked", "")?;
+    manager.start()?;
+    let daemon = manager.daemon()?;
+    let generation = || daemon.metrics()?.get("kordon_ruleset_generation", &[]);
+    if !wait_until(PATIENCE, || generation() == Ok(2)) {
+        return Err(format!("the lists were not read again: generation {:?}", generation()));
+    }
+    bench.lab.passes(UNLISTED, N)?;
+    bench.lab.blocked(BLOCKED, N)?;
+    // Positive control: at a start that takes nothing over, the bad list is fatal.
+    manager.end(Signal::SIGTERM)?;
+    drop(manager);
+    site.add_to_list("blocked", "203.0.113.999\n")?;
+    match site.spawn()?.wait_end()? {
+        Some(65) => Ok(()),
+        other => Err(format!("a start with a bad list ended with {other:?}")),
+    }
+}
+
+/// Waits for the snapshot of the rule set in force; returns where it is.
+fn snapshot(site: &Site) -> Res<std::path::PathBuf> {
+    let path = site.folder().join("state/ruleset.bin");
+    match wait_until(PATIENCE, || path.exists()) {
+        true => Ok(path),
+        false => Err("no snapshot was left".to_owned()),
+    }
+}
+
+/// A snapshot that is not as it was written, or not for this configuration, is named and not used.
+pub(super) fn damaged(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let mut manager = Supervisor::new(&site)?;
+    manager.start()?;
+    for (damage, said) in [
+        ((|bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2)) as fn(&mut Vec<u8>), "damaged"),
+        (|bytes| bytes[100] ^= 1, "damaged"),
+        (|bytes| bytes.clear(), "damaged"),
+        (|bytes| bytes[7] ^= 1, "written by another version"),
+    ] {
+        let path = snapshot(&site)?;
+        let mut bytes = std::fs::read(&path).context("the snapshot")?;
+        damage(&mut bytes);
+        manager.end(Signal::SIGTERM)?;
+        std::fs::write(&path, bytes).context("the snapshot")?;
+        manager.start()?;
+        let log = manager.daemon()?.log();
+        if !log.contains(&format!("state/ruleset.bin: {said}: ignored")) {
+            return Err(format!("{said} is not said:\n{log}"));
+        }
+        bench.lab.passes(ALLOWED, N)?;
+        bench.lab.blocked(BLOCKED, N)?;
+    }
+    snapshot(&site)?;
+    manager.end(Signal::SIGTERM)?;
+    let mut other = site.setup().clone();
+    other.lists.remove(0);
+    site.write("kordon.toml", &other.toml())?;
+    manager.start()?;
+    let log = manager.daemon()?.log();
+    if !log.contains("made for other lists or origin tables: ignored") {
+        return Err(format!("a snapshot of other lists:\n{log}"));
+    }
+    bench.lab.passes(BLOCKED, N)?;
+    // Positive control: a whole one is used.
+    snapshot(&site)?;
+    let before = log.matches("ignored").count();
+    manager.restart(Signal::SIGTERM)?;
+    let log = manager.daemon()?.log();
+    match log.matches("ignored").count() {
+        n if n == before => bench.lab.passes(BLOCKED, N),
+        _ => Err(format!("a whole snapshot was ignored:\n{log}")),
+    }
 }
