@@ -5,7 +5,7 @@
 //! Packet threads end at the boundary of a batch, so that a successor finds nothing half done.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -98,15 +98,12 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
         kernel_rules: Mutex::new(RulesState::default()),
         surroundings: Mutex::default(),
         ready: AtomicBool::new(false),
+        control_alive: AtomicU64::new(0),
     });
+    observed.mark_control_alive();
     observed.reloads.note_start(loaded.0, loaded.1);
-    let (metrics, control) = runtime.block_on(async {
-        let metrics = match config.metrics_listen {
-            Some(address) => Some(http::listen(address).await?),
-            None => None,
-        };
-        Ok::<_, Failure>((metrics, server::listen(&config.control_socket)?))
-    })?;
+    let metrics = config.metrics_listen.map(http::listen).transpose()?;
+    let control = runtime.block_on(async { server::listen(&config.control_socket) })?;
     // From here on the control socket's file is ours to remove, whatever happens.
     let _socket_file = SocketFile(&config.control_socket);
 
@@ -152,7 +149,9 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
         if let Some(listener) = metrics {
             let exporter = Exporter::new(Arc::clone(&observed))
                 .map_err(|error| Failure::new(ExitStatus::Failed, format!("metrics: {error}")))?;
-            tokio::spawn(http::serve(listener, Arc::new(exporter), Arc::clone(&observed)));
+            let (observed, stop) = (Arc::clone(&observed), Arc::clone(&stop));
+            // Not waited for at the end: it has nothing to bring home.
+            spawn("kordon-http", move || http::serve(&listener, &exporter, &observed, &stop))?;
         }
         let changes = Arc::new(Changes::default());
         let tool = keeper.as_ref().map(|keeper| keeper.tool);

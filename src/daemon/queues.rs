@@ -236,6 +236,7 @@ impl Opened {
             return spawn(&format!("kordon-queue-{}", self.number), move || {
                 // The queue stays open and unread for as long as the process lives.
                 let _held = self.queue;
+                self.shard.mark_alive(began.elapsed());
                 loop {
                     std::thread::park();
                 }

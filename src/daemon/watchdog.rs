@@ -51,6 +51,7 @@ impl Watchdog {
     pub(super) async fn watch(&mut self, observed: &Observed) -> Failure {
         loop {
             tokio::time::sleep(self.tick).await;
+            observed.mark_control_alive();
             let turns = observed.queues.iter().map(|queue| queue.shard.last_alive());
             match self.note(turns) {
                 Some(place) => {

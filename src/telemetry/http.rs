@@ -1,219 +1,191 @@
-//! The HTTP endpoint: `/metrics`, `/healthz`, `/readyz`; GET and HEAD only.
+//! The HTTP endpoint: `/metrics`, `/healthz`, `/readyz`; GET and HEAD only; a thread of its own.
 //!
-//! Invariants: at most [`CONNECTIONS`] connections, [`REQUEST_LIMIT`] bytes of request and [`DEADLINE`] for
-//! the whole exchange; a client beyond that is let go. One request per connection. Packet threads are not
-//! touched: counters are only read.
+//! Invariants, whatever clients do: at most [`CONNECTIONS`] connections, [`REQUEST_LIMIT`] bytes of request
+//! and [`DEADLINE`] for the whole exchange; the thread uses no more than its [`Allowance`] of processor time.
+//! Where a connection too many comes, the oldest unfinished one is closed: a client that asks at once is
+//! served, however many others are slow. Where the allowance is used up, nothing is accepted for a while, and
+//! the kernel refuses what its backlog cannot hold. Packet threads are not touched: counters are only read.
 
-use std::net::SocketAddr;
+mod allowance;
+mod answer;
+mod request;
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Exporter, Observed};
 use crate::failure::{ExitStatus, Failure};
 
-/// The most connections served at a time.
-const CONNECTIONS: usize = 16;
-/// The most bytes of a request that are read.
-const REQUEST_LIMIT: usize = 8 << 10;
+use allowance::Allowance;
+use answer::{Answers, too_large};
+use request::{REQUEST_LIMIT, is_complete};
+
+/// The most connections that wait for their client.
+const CONNECTIONS: usize = 64;
+/// The most connections taken up in one round, before the allowance is looked at again.
+const AT_ONCE: usize = 64;
 /// The whole exchange, from accept to the last byte.
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(2);
+/// How often the thread looks whether it is to stop, and whose deadline is over.
+const LOOK: u16 = 100;
 
 /// Opens the endpoint.
 ///
 /// # Errors
 /// 75 where the address is in use, or is not ours (yet: an interface may come up later); 77 where it may not
 /// be used.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+pub fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let open = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    open().map_err(|error: std::io::Error| {
         let status = match error.kind() {
-            std::io::ErrorKind::AddrInUse | std::io::ErrorKind::AddrNotAvailable => {
-                ExitStatus::TryAgain
-            }
-            std::io::ErrorKind::PermissionDenied => ExitStatus::NoPermission,
+            ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable => ExitStatus::TryAgain,
+            ErrorKind::PermissionDenied => ExitStatus::NoPermission,
             _ => ExitStatus::Failed,
         };
         Failure::new(status, format!("metrics.listen {address}: {error}"))
     })
 }
 
-/// Serves until the runtime ends.
-pub async fn serve(listener: TcpListener, exporter: Arc<Exporter>, observed: Arc<Observed>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (exporter, observed) = (Arc::clone(&exporter), Arc::clone(&observed));
-                tokio::spawn(async move {
-                    // A client that is too slow or goes away is its own loss.
-                    let exchange = exchange(stream, &exporter, &observed);
-                    let _finished = tokio::time::timeout(DEADLINE, exchange).await;
-                    drop(permit);
-                });
+/// Serves until told to stop.
+pub fn serve(
+    listener: &TcpListener,
+    exporter: &Exporter,
+    observed: &Arc<Observed>,
+    stop: &AtomicBool,
+) {
+    let mut allowance = Allowance::new();
+    let mut waiting = VecDeque::with_capacity(CONNECTIONS + AT_ONCE);
+    while !stop.load(Ordering::Relaxed) {
+        wait(listener, &waiting);
+        round(listener, &mut waiting, &mut Answers { exporter, observed, metrics: None });
+        while let Some(pause) = allowance.pause() {
+            if stop.load(Ordering::Relaxed) {
+                return;
             }
+            std::thread::sleep(pause);
+        }
+    }
+}
+
+/// Waits until something comes, for [`LOOK`] milliseconds at most.
+fn wait(listener: &TcpListener, waiting: &VecDeque<Exchange>) {
+    let mut descriptors = vec![PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    descriptors.extend(waiting.iter().map(|exchange| {
+        let wanted =
+            if exchange.answer.is_empty() { PollFlags::POLLIN } else { PollFlags::POLLOUT };
+        PollFd::new(exchange.stream.as_fd(), wanted)
+    }));
+    if poll(&mut descriptors, PollTimeout::from(LOOK)).is_err() {
+        // Interrupted by a signal; any other error must not become a busy loop.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Takes up what has come, reads, answers, writes.
+fn round(listener: &TcpListener, waiting: &mut VecDeque<Exchange>, answers: &mut Answers<'_>) {
+    accept(listener, waiting);
+    // All are read before the first is answered, so that the metrics, written once, are news to everybody.
+    waiting.retain_mut(|exchange| exchange.read().is_ok());
+    let now = Instant::now();
+    waiting.retain_mut(|exchange| {
+        exchange.answer(answers);
+        // A client that is too slow or goes away is its own loss.
+        !exchange.write().unwrap_or(true)
+            && now.saturating_duration_since(exchange.began) < DEADLINE
+    });
+    while waiting.len() > CONNECTIONS {
+        waiting.pop_front();
+    }
+}
+
+fn accept(listener: &TcpListener, waiting: &mut VecDeque<Exchange>) {
+    for _ in 0..AT_ONCE {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                if stream.set_nonblocking(true).is_ok() {
+                    waiting.push_back(Exchange::new(stream));
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            // The client has gone again; the next one waits.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!("metrics: accept failed: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                std::thread::sleep(Duration::from_millis(100));
+                return;
             }
         }
     }
 }
 
-async fn exchange(
-    mut stream: TcpStream,
-    exporter: &Exporter,
-    observed: &Observed,
-) -> std::io::Result<()> {
-    let mut request = Vec::with_capacity(1024);
-    let mut chunk = [0_u8; 1024];
-    while !is_complete(&request) {
-        if request.len() > REQUEST_LIMIT {
-            let answer = Answer::text(431, "request header too large\n");
-            return write(&mut stream, &answer, false).await;
-        }
-        match stream.read(&mut chunk).await? {
-            0 => return Ok(()),
-            count => request.extend_from_slice(chunk.get(..count).unwrap_or_default()),
-        }
+/// One request and its answer.
+struct Exchange {
+    stream: TcpStream,
+    began: Instant,
+    request: Vec<u8>,
+    /// Empty while the request is not complete.
+    answer: Vec<u8>,
+    sent: usize,
+}
+
+impl Exchange {
+    fn new(stream: TcpStream) -> Self {
+        let (request, answer) = (Vec::new(), Vec::new());
+        Exchange { stream, began: Instant::now(), request, answer, sent: 0 }
     }
-    let (answer, head) = answer(&request, exporter, observed);
-    write(&mut stream, &answer, head).await
-}
 
-fn is_complete(request: &[u8]) -> bool {
-    request.windows(4).any(|end| end == b"\r\n\r\n") || request.windows(2).any(|end| end == b"\n\n")
-}
-
-/// What is asked for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked<'a> {
-    /// `GET` or `HEAD` (true) of a path.
-    Path(&'a str, bool),
-    /// Another method.
-    Method,
-    /// Not HTTP.
-    Nonsense,
-}
-
-/// Reads the request line; total over any bytes.
-pub(super) fn asked(request: &[u8]) -> Asked<'_> {
-    let line = request.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let Ok(line) = std::str::from_utf8(line) else { return Asked::Nonsense };
-    let mut words = line.trim_end_matches('\r').split(' ');
-    match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(method), Some(target), Some("HTTP/1.0" | "HTTP/1.1"), None) => {
-            let path = target.split(['?', '#']).next().unwrap_or_default();
-            match method {
-                "GET" => Asked::Path(path, false),
-                "HEAD" => Asked::Path(path, true),
-                _ => Asked::Method,
+    /// Reads what is there. An error where nothing more will come.
+    fn read(&mut self) -> std::io::Result<()> {
+        let mut chunk = [0_u8; 1024];
+        while self.answer.is_empty() && !self.is_read() {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    self.request.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
-        (_, _, _, _) => Asked::Nonsense,
+        Ok(())
     }
-}
 
-struct Answer {
-    status: u16,
-    kind: &'static str,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Answer { status, kind: "text/plain; charset=utf-8", body: body.into() }
+    fn is_read(&self) -> bool {
+        self.request.len() > REQUEST_LIMIT || is_complete(&self.request)
     }
-}
 
-fn answer(request: &[u8], exporter: &Exporter, observed: &Observed) -> (Answer, bool) {
-    match asked(request) {
-        Asked::Path("/metrics", head) => {
-            let kind = "text/plain; version=0.0.4; charset=utf-8";
-            (Answer { status: 200, kind, body: exporter.text() }, head)
-        }
-        Asked::Path("/healthz", head) => (health(observed), head),
-        Asked::Path("/readyz", head) => (readiness(observed), head),
-        Asked::Path("/", head) => (Answer::text(200, "kordon: /metrics /healthz /readyz\n"), head),
-        Asked::Path(_, head) => (Answer::text(404, "not found: /metrics /healthz /readyz\n"), head),
-        Asked::Method => (Answer::text(405, "GET and HEAD only\n"), false),
-        Asked::Nonsense => (Answer::text(400, "not an HTTP/1 request\n"), false),
-    }
-}
-
-/// 200 while every packet thread makes progress.
-fn health(observed: &Observed) -> Answer {
-    match observed.stalled().as_slice() {
-        [] => Answer::text(200, "ok\n"),
-        queues => {
-            let names: Vec<String> = queues.iter().map(u16::to_string).collect();
-            Answer::text(503, format!("packet thread stalled: queue {}\n", names.join(", ")))
+    fn answer(&mut self, answers: &mut Answers<'_>) {
+        if self.answer.is_empty() && self.is_read() {
+            self.answer = match is_complete(&self.request) {
+                true => answers.to(&self.request),
+                false => too_large(),
+            };
         }
     }
-}
 
-/// 200 while packets are judged: rule set loaded, queues bound, rules in place.
-fn readiness(observed: &Observed) -> Answer {
-    if !observed.ready.load(Ordering::Acquire) {
-        return Answer::text(503, "starting\n");
-    }
-    let kernel = observed.kernel_rules();
-    if kernel.present == Some(false) {
-        return Answer::text(503, format!("rules: {}\n", kernel.faults.join("; ")));
-    }
-    let enslaved = observed.surroundings().enslaved;
-    if !enslaved.is_empty() {
-        return Answer::text(503, format!("{}\n", enslaved.join("; ")));
-    }
-    health(observed)
-}
-
-async fn write(stream: &mut TcpStream, answer: &Answer, head: bool) -> std::io::Result<()> {
-    let phrase = match answer.status {
-        200 => "OK",
-        400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        431 => "Request Header Fields Too Large",
-        _ => "Service Unavailable",
-    };
-    let header = format!(
-        "HTTP/1.1 {} {phrase}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        answer.status,
-        answer.kind,
-        answer.body.len()
-    );
-    stream.write_all(header.as_bytes()).await?;
-    if !head {
-        stream.write_all(&answer.body).await?;
-    }
-    stream.shutdown().await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_are_told_apart() {
-        assert_eq!(asked(b"GET /metrics HTTP/1.1\r\n\r\n"), Asked::Path("/metrics", false));
-        assert_eq!(asked(b"HEAD /healthz?x=1 HTTP/1.0\n\n"), Asked::Path("/healthz", true));
-        assert_eq!(asked(b"POST /metrics HTTP/1.1\r\n\r\n"), Asked::Method);
-        assert_eq!(asked(b"GET /metrics HTTP/2\r\n\r\n"), Asked::Nonsense);
-        assert_eq!(asked(b"GET  /metrics HTTP/1.1\r\n\r\n"), Asked::Nonsense);
-        assert_eq!(asked(b"\xff\xfe\r\n\r\n"), Asked::Nonsense);
-        assert_eq!(asked(b""), Asked::Nonsense);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_bytes_are_a_request_or_not(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-            let _ = asked(&bytes);
-            let _ = is_complete(&bytes);
+    /// Writes what the client takes; true when all is written.
+    fn write(&mut self) -> std::io::Result<bool> {
+        while self.sent < self.answer.len() {
+            match self.stream.write(self.answer.get(self.sent..).unwrap_or_default()) {
+                Ok(0) => return Ok(true),
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(!self.answer.is_empty())
     }
 }

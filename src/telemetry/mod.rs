@@ -16,9 +16,10 @@ use crate::ruleset::Published;
 
 pub use exporter::Exporter;
 
-/// A packet thread that has not finished a turn for this long is stalled. A turn takes at most the queue's
-/// wait of about 250 ms when nothing comes.
-pub const STALLED: Duration = Duration::from_secs(5);
+/// A packet thread that has not finished a turn for this long is stalled: a turn takes at most the queue's
+/// wait of about 250 ms when nothing comes, so silence alone is no stall. `/healthz` says so at once; the
+/// watchdog, which allows for a pause of the whole process, ends the daemon some seconds later.
+pub const STALLED: Duration = Duration::from_secs(3);
 
 /// One queue, as telemetry sees it.
 pub struct QueueView {
@@ -152,6 +153,8 @@ pub struct Observed {
     pub surroundings: Mutex<Surroundings>,
     /// Everything is in place.
     pub ready: AtomicBool,
+    /// Milliseconds since the process began at which the control thread last came round.
+    pub control_alive: AtomicU64,
 }
 
 impl Observed {
@@ -160,6 +163,17 @@ impl Observed {
         let now = self.began.elapsed();
         let late = |queue: &&QueueView| now.saturating_sub(queue.shard.last_alive()) > STALLED;
         self.queues.iter().filter(late).map(|queue| queue.number).collect()
+    }
+
+    /// Notes that the control thread comes round; it does at least once a second.
+    pub fn mark_control_alive(&self) {
+        self.control_alive.store(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Whether the control thread has stalled: nobody then watches over packet threads and rules.
+    pub fn control_stalled(&self) -> bool {
+        let last = Duration::from_millis(self.control_alive.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(last) > STALLED
     }
 
     /// The state of the rules, as last asked.

@@ -250,3 +250,18 @@ fn each_turn_is_a_sign_of_life_and_each_batch_one_time_sample() {
     assert_eq!(samples, 2);
     assert_eq!(bench.published.sweep(), 0);
 }
+
+/// A thread that hangs while it decides, counts or answers has not finished its turn.
+#[test]
+fn a_batch_that_is_not_answered_is_no_sign_of_life() {
+    for (step, alive) in [("receive", false), ("answer", false), ("nothing", true)] {
+        let (batches, _) = batches(&[4]);
+        let (mut queue, _) = FakeQueue::new(batches);
+        queue.fails = Some(step);
+        let mut bench = bench(queue, blocking(&[]), Mode::Enforce);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let before = bench.shard.last_alive();
+        assert_eq!(bench.worker.turn().is_ok(), alive, "{step}");
+        assert_eq!(bench.shard.last_alive() > before, alive, "{step}");
+    }
+}

@@ -167,8 +167,22 @@ pub(super) fn stalled(bench: &Bench<'_>) -> Res {
     let mut daemon = site.start()?;
     let mut waiting = bench.lab.stream(ALLOWED)?;
     waiting.send_many(N)?;
-    if !wait_until(Duration::from_secs(10), || !daemon.is_alive()) {
+    if !matches!(daemon.get("/healthz")?, (200, _)) {
+        return Err("a packet thread that has only just begun to hang is called stalled".to_owned());
+    }
+    let mut unwell = None;
+    let ended = wait_until(Duration::from_secs(10), || {
+        if let Ok((503, body)) = daemon.get("/healthz") {
+            unwell.get_or_insert(body);
+        }
+        !daemon.is_alive()
+    });
+    if !ended {
         return Err("a packet thread hangs, and after ten seconds the daemon lives".to_owned());
+    }
+    // Said before the end comes: an orchestrator that asks need not wait for it.
+    if unwell.as_deref() != Some("packet thread stalled: queue 40\n") {
+        return Err(format!("a packet thread hung, and /healthz said {unwell:?}"));
     }
     let code = daemon.wait_end()?;
     if code != Some(1) || !daemon.log().contains("queue 40: its packet thread has stalled") {

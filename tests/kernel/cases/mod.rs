@@ -4,6 +4,7 @@ mod boot;
 mod commands;
 mod documents;
 mod failures;
+mod http;
 mod log;
 mod marks;
 mod observe;
@@ -122,7 +123,8 @@ pub(crate) const CASES: &[Case] = &[
     once("tool_that_hangs_is_killed_and_holds_up_nothing", verify::hung_tool),
     once("backend_is_switched_by_a_restart_only", others::backend_switched),
     once("nonsense_on_the_control_socket_changes_nothing", others::control_nonsense),
-    once("idle_http_clients_do_not_hold_up_packets", others::idle_clients),
+    once("slow_http_clients_hold_up_nobody", http::slow_clients),
+    once("http_flood_costs_little_and_loses_nothing", http::flood),
     once("commands_in_the_documents_run", documents::commands),
     once("native_commands_open_the_gate", documents::open_the_gate),
     once("change_commands_are_recorded_with_who_asked", commands::who_asked),

@@ -1,7 +1,6 @@
 //! Others on the gateway: their rules, their commands, their clients.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -218,28 +217,4 @@ pub(super) fn control_nonsense(bench: &Bench<'_>) -> Res {
         true => Ok(()),
         false => Err(format!("the daemon is gone:\n{}", daemon.log())),
     }
-}
-
-/// More idle clients than the endpoint has room for: packets do not notice, and the endpoint recovers.
-pub(super) fn idle_clients(bench: &Bench<'_>) -> Res {
-    let site = bench.site()?;
-    let daemon = site.start()?;
-    let address = daemon.address();
-    let mut idle = Vec::new();
-    for number in 0..17 {
-        let mut stream = TcpStream::connect(address).context(address)?;
-        if number % 2 == 0 {
-            stream.write_all(b"GET /metr").context(address)?;
-        }
-        idle.push(stream);
-    }
-    bench.lab.passes(ALLOWED, N)?;
-    bench.lab.blocked(BLOCKED, N)?;
-    site.kordon_ok("status --config kordon.toml")?;
-    let answers = || matches!(daemon.get("/metrics"), Ok((200, _)));
-    if !wait_until(Duration::from_secs(12), answers) {
-        return Err("17 idle clients keep the endpoint from answering".to_owned());
-    }
-    drop(idle);
-    Ok(())
 }
