@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint unit build deny advisories bench bench-path setup-demo setup-test setup-deny
+.PHONY: help demo test check lint unit build deb deny advisories bench bench-path setup-deb setup-demo setup-test setup-deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ lint: ## formatting and clippy, warnings denied
 
 build: ## the release binary, target/release/kordon
 	$(CARGO) build --release
+
+deb: setup-deb ## the Debian package, target/debian/kordon_*.deb, and lintian's opinion of it
+	@scripts/deb
 
 deny: setup-deny ## licences, sources and banned crates among the dependencies (deny.toml)
 	$(CARGO) deny --locked check bans licenses sources
@@ -45,6 +48,9 @@ setup-demo:
 
 setup-test:
 	@scripts/setup test
+
+setup-deb:
+	@scripts/setup deb
 
 setup-deny:
 	@scripts/setup deny

@@ -102,6 +102,11 @@ impl Place {
     }
 }
 
+/// The command line, for whoever makes completions of it.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -1,0 +1,112 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_kordon_global_optspecs
+    string join \n c/config= socket= h/help V/version
+end
+
+function __fish_kordon_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_kordon_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_kordon_using_subcommand
+    set -l cmd (__fish_kordon_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c kordon -n "__fish_kordon_needs_command" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_needs_command" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_needs_command" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_needs_command" -s V -l version -d 'Print version'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "why" -d 'What an address meets, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "status" -d 'How the running daemon is doing'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand run" -l log -d 'How much to log on stderr (with fields in the journal, where stderr leads there)' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''"
+complete -c kordon -n "__fish_kordon_using_subcommand run" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand run" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand run" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand check" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'"
+complete -c kordon -n "__fish_kordon_using_subcommand check" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand check" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand why" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'"
+complete -c kordon -n "__fish_kordon_using_subcommand why" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand why" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand why" -l running -d 'Ask the running daemon even though --config is given'
+complete -c kordon -n "__fish_kordon_using_subcommand why" -l exit-code -d 'End with 0 if all pass, 10 if one is dropped by policy (also in monitor mode)'
+complete -c kordon -n "__fish_kordon_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand status" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'"
+complete -c kordon -n "__fish_kordon_using_subcommand status" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand status" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand reload" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'"
+complete -c kordon -n "__fish_kordon_using_subcommand reload" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand reload" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -f -a "show" -d 'Print what `apply` would run, or the lines to paste where the rules are yours'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -f -a "check" -d 'Have the kernel\'s tools test what `apply` would do; nothing is changed'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -f -a "verify" -d 'Ask the kernel whether what stands is as planned: status 0, otherwise 1'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -f -a "apply" -d 'Put gate and hold in place (gate first)'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -f -a "remove" -d 'Take hold and gate away (hold first): everything passes unjudged until `apply`'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from show" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from show" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from check" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from check" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from verify" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'"
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from verify" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from verify" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from apply" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from apply" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from apply" -l gate-only -d 'Only the gate, as at boot: nothing passes until the daemon runs'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from remove" -l why -d 'Why; a running daemon insists on it, logs it and shows it in its status' -r
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from remove" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from remove" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "show" -d 'Print what `apply` would run, or the lines to paste where the rules are yours'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "check" -d 'Have the kernel\'s tools test what `apply` would do; nothing is changed'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Ask the kernel whether what stands is as planned: status 0, otherwise 1'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Put gate and hold in place (gate first)'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take hold and gate away (hold first): everything passes unjudged until `apply`'
+complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "why" -d 'What an address meets, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "status" -d 'How the running daemon is doing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from rules" -f -a "show" -d 'Print what `apply` would run, or the lines to paste where the rules are yours'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from rules" -f -a "check" -d 'Have the kernel\'s tools test what `apply` would do; nothing is changed'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from rules" -f -a "verify" -d 'Ask the kernel whether what stands is as planned: status 0, otherwise 1'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from rules" -f -a "apply" -d 'Put gate and hold in place (gate first)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from rules" -f -a "remove" -d 'Take hold and gate away (hold first): everything passes unjudged until `apply`'
