@@ -147,7 +147,7 @@ impl Steps {
 /// The commands of a first install, in order.
 pub(super) fn first_install(plan: &Plan) -> Vec<Vec<String>> {
     let nothing = Listing::default();
-    let halves: &[Half] = if plan.open { &[Half::Hold] } else { &[Half::Gate, Half::Hold] };
+    let halves: &[Half] = if plan.gate { &[Half::Gate, Half::Hold] } else { &[Half::Hold] };
     let mut list = Vec::new();
     for &half in halves {
         for family in Family::ALL {
@@ -161,15 +161,15 @@ pub(super) fn first_install(plan: &Plan) -> Vec<Vec<String>> {
 
 /// Puts the plan into force; returns one line per half and family that was changed.
 ///
-/// Closed: the gate of each family, then hold. Open: hold (now with `bypass`), then the gate goes.
+/// With a gate: the gate of each family, then hold. Without: hold, then the gate goes.
 pub(super) fn apply(plan: &Plan) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
-    if plan.open {
-        changes.append(&mut install(plan, Half::Hold)?);
-        changes.append(&mut withdraw(Half::Gate)?);
-    } else {
+    if plan.gate {
         changes.append(&mut install(plan, Half::Gate)?);
         changes.append(&mut install(plan, Half::Hold)?);
+    } else {
+        changes.append(&mut install(plan, Half::Hold)?);
+        changes.append(&mut withdraw(Half::Gate)?);
     }
     Ok(changes)
 }
@@ -268,7 +268,7 @@ pub(super) fn look() -> Result<(), Failure> {
 
 /// What stands in the kernel, compared with the plan.
 pub(super) fn observe(plan: &Plan) -> Result<Observed, Failure> {
-    let mut observed = Observed::nothing(plan.open);
+    let mut observed = Observed::nothing(plan);
     for family in Family::ALL {
         let hold = Listing::ask(Half::Hold, family)?;
         let gate = Listing::ask(Half::Gate, family)?;

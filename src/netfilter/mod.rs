@@ -281,7 +281,7 @@ impl fmt::Display for Presence {
 /// What stands in the kernel, compared with the plan. Arrays are in the order of [`Family::index`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// The plan was open: no gate is expected.
+    /// The plan has no gate.
     pub open: bool,
     /// Hold, per family.
     pub hold: [Presence; 2],
@@ -293,9 +293,9 @@ pub struct Observed {
 }
 
 impl Observed {
-    const fn nothing(open: bool) -> Self {
+    const fn nothing(plan: &Plan) -> Self {
         Observed {
-            open,
+            open: !plan.gate,
             hold: [Presence::Absent, Presence::Absent],
             gate: [Presence::Absent, Presence::Absent],
             gate_dropped: [None, None],
@@ -377,6 +377,7 @@ mod samples {
             queues: 1,
             mark: Mark { value: 0x1000_0000, mask: 0x3000_0000 },
             open: false,
+            gate: true,
         }
     }
 

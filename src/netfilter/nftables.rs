@@ -114,7 +114,7 @@ impl Listing {
     }
 
     fn observed(&self, plan: &Plan) -> Observed {
-        let mut observed = Observed::nothing(plan.open);
+        let mut observed = Observed::nothing(plan);
         let presence = |half| self.presence(half, &nft_chains(plan, half));
         let (hold, gate) = (presence(Half::Hold), presence(Half::Gate));
         for family in Family::ALL {
@@ -222,8 +222,7 @@ pub(super) fn check(plan: &Plan) -> Result<Vec<Change>, Failure> {
 /// What is to be changed, and the script that does; `None` if all stands.
 fn transaction(plan: &Plan) -> Result<Option<(Vec<Change>, String)>, Failure> {
     let listing = Listing::ask()?;
-    let before =
-        listing.as_ref().map_or_else(|| Observed::nothing(plan.open), |l| l.observed(plan));
+    let before = listing.as_ref().map_or_else(|| Observed::nothing(plan), |l| l.observed(plan));
     if before.in_force() {
         return Ok(None);
     }
@@ -233,7 +232,7 @@ fn transaction(plan: &Plan) -> Result<Option<(Vec<Change>, String)>, Failure> {
     let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
     let mut changes = Vec::new();
     for (half, was) in [(Half::Gate, &before.gate[0]), (Half::Hold, &before.hold[0])] {
-        let verb = match (half, plan.open, was) {
+        let verb = match (half, !plan.gate, was) {
             (Half::Gate, true, Presence::Absent) => continue,
             (Half::Gate, true, Presence::AsPlanned | Presence::Different(_)) => Verb::Remove,
             (Half::Gate | Half::Hold, _, Presence::AsPlanned) => continue,
@@ -279,8 +278,7 @@ pub(super) fn look() -> Result<(), Failure> {
 
 /// What stands in the kernel, compared with the plan.
 pub(super) fn observe(plan: &Plan) -> Result<Observed, Failure> {
-    Ok(Listing::ask()?
-        .map_or_else(|| Observed::nothing(plan.open), |listing| listing.observed(plan)))
+    Ok(Listing::ask()?.map_or_else(|| Observed::nothing(plan), |listing| listing.observed(plan)))
 }
 
 /// Asks whether the kernel has the `queue` statement, without changing anything.

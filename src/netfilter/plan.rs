@@ -24,8 +24,12 @@ pub struct Plan {
     pub queues: u16,
     /// The mark of an accepted packet.
     pub mark: Mark,
-    /// Everything passes while nobody judges: `bypass` on hold, no gate.
+    /// `bypass` on hold: what finds no listener passes it unjudged. Everything passes then where no gate
+    /// stands.
     pub open: bool,
+    /// The gate stands. With `open`, too, while the mode changes: nothing passes unjudged, whatever the
+    /// order in which the rest changes.
+    pub gate: bool,
 }
 
 /// One rule of the list that tells camera packets from others. The first rule that fits decides.
@@ -53,6 +57,7 @@ impl Plan {
             queues: config.queue.count,
             mark: config.rules.mark,
             open: config.is_open(),
+            gate: !config.is_open(),
         }
     }
 

@@ -99,9 +99,9 @@ pub(super) const fn nft_counter(family: Family) -> &'static str {
     }
 }
 
-/// One half in nftables' language, one string per rule; the gate of an open plan is empty.
+/// One half in nftables' language, one string per rule; the gate of a plan without one is empty.
 pub(super) fn nft_chains(plan: &Plan, half: Half) -> Chains<String> {
-    if half == Half::Gate && plan.open {
+    if half == Half::Gate && !plan.gate {
         return Chains { criteria: Vec::new(), body: Vec::new() };
     }
     let body = half.nft_body_chain();
@@ -158,7 +158,7 @@ fn nft_name(name: &str) -> String {
 /// The transaction that makes `table inet kordon` say what is planned, whatever it said before.
 ///
 /// Declaring what exists changes nothing; rules are flushed and written anew in one step. The base chain
-/// of the gate stays, empty, in an open plan.
+/// of the gate stays, empty, in a plan without one.
 pub(super) fn nft_script(plan: &Plan) -> String {
     nft_script_of(plan, &[Half::Gate, Half::Hold])
 }

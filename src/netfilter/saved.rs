@@ -128,6 +128,7 @@ fn parse(text: &str) -> Result<Saved, String> {
         return Err("mark, mask or queues out of range".to_owned());
     }
     let plan = Plan {
+        gate: !file.open,
         interfaces: file.interfaces,
         networks: file.networks,
         trusted_interfaces: file.trusted_interfaces,

@@ -62,7 +62,7 @@ table inet kordon {
 #[test]
 fn nftables_transaction_open_keeps_the_gates_base_chain_and_empties_it() {
     let mut plan = samples::networks();
-    plan.open = true;
+    (plan.open, plan.gate) = (true, false);
     let text = show(&plan, Tool::Nftables);
     assert!(text.contains("flush chain inet kordon gate\n"));
     assert!(
@@ -120,10 +120,21 @@ PROGRAM -w -t mangle -A FORWARD -j kordon-hold
 #[test]
 fn iptables_open_has_bypass_and_no_gate() {
     let mut plan = samples::interfaces();
-    plan.open = true;
+    (plan.open, plan.gate) = (true, false);
     let text = show(&plan, Tool::Iptables);
     assert!(!text.contains("security"));
     assert_eq!(text.matches("-j NFQUEUE --queue-num 40 --queue-bypass\n").count(), 2);
+}
+
+#[test]
+fn a_gate_may_stand_beside_a_bypass_while_the_mode_changes() {
+    let mut plan = samples::interfaces();
+    plan.open = true;
+    let text = show(&plan, Tool::Iptables);
+    assert_eq!(text.matches("-I FORWARD 1 -j kordon-gate\n").count(), 2);
+    assert_eq!(text.matches("-j NFQUEUE --queue-num 40 --queue-bypass\n").count(), 2);
+    let text = show(&plan, Tool::Nftables);
+    assert!(text.contains("queue flags bypass to 40\n") && text.contains("check_camera {\n"));
 }
 
 #[test]
