@@ -27,7 +27,8 @@ use kordon::failure::Failure;
 use kordon::packet::Held;
 use kordon::queue::{BATCH, PacketQueue};
 use kordon::ruleset::{Follower, Published};
-use kordon::verdict::Verdict;
+use kordon::stance::{Stance, Terms};
+use kordon::verdict::{Mark, Verdict};
 use kordon::worker::Worker;
 
 use common::{HOT, Ip, Route, SPREAD};
@@ -146,7 +147,9 @@ fn bench(
         received: Instant::now(),
         timed: Arc::clone(&timed),
     };
-    let mut worker = Worker::new(queue, Follower::new(Arc::clone(rules)), account, Instant::now());
+    let (rules, stance) = (Follower::new(Arc::clone(rules)), Arc::new(Stance::new(Terms::CLOSED)));
+    let mark = Mark { value: 0x1000_0000, mask: 0x3000_0000 };
+    let mut worker = Worker::new(queue, rules, account, Instant::now(), stance, mark);
     let mut group = criterion.benchmark_group("decide");
     group.bench_function(id, |b| {
         b.iter_custom(|iterations| {
@@ -198,6 +201,12 @@ impl PacketQueue for MadeUp {
         let nanos = self.received.elapsed().as_nanos() as u64;
         self.timed.fetch_add(nanos, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn change(&mut self, _: Mark, _: bool) {}
+
+    fn changed(&self) -> Result<bool, Failure> {
+        Ok(true)
     }
 }
 

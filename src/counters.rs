@@ -19,6 +19,7 @@ use crate::config::{Mode, NamedCamera};
 use crate::decide::Decision;
 use crate::packet::{Addresses, Held};
 use crate::ruleset::Ruleset;
+use crate::stance::Heard;
 use crate::verdict::{Family, Reason, Unparsable, Verdict};
 
 /// The most list names that one process may see in its life, the empty one (no list) included.
@@ -133,6 +134,8 @@ pub struct Shard {
     alive: Counter,
     /// The same, plus one, at which it last received a packet; 0: never.
     held: Counter,
+    /// The terms on which the thread answers.
+    pub heard: Heard,
 }
 
 impl Shard {
@@ -147,6 +150,7 @@ impl Shard {
             suppressed: Counter::default(),
             alive: Counter::default(),
             held: Counter::default(),
+            heard: Heard::default(),
         }
     }
 
@@ -195,6 +199,11 @@ impl Account {
     /// The shard this account writes to.
     pub fn shard(&self) -> &Shard {
         &self.shard
+    }
+
+    /// Carries judgements out from now on, or only counts them.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
     }
 
     /// Counts one decision and returns the answer for the kernel: the verdict, or accept in monitor mode.

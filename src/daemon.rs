@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::Config;
+use crate::config::{Commanded, Config, Found};
 use crate::control::changes::Changes;
 use crate::control::notify::notify;
 use crate::control::reload::{Reloader, Reloading, reloader, write_snapshot};
@@ -24,18 +24,23 @@ use crate::counters::{CameraPlaces, ListPlaces, events};
 use crate::evidence::{Evidence, Recorder};
 use crate::failure::{ExitStatus, Failure};
 use crate::ruleset::{Follower, Published, Snapshots};
-use crate::telemetry::{Exporter, Observed, Reloads, RulesState, http};
+use crate::stance::Stance;
+use crate::telemetry::standing::Set;
+use crate::telemetry::{Exporter, Observed, Reloads, RulesState, Standing, http};
 
 mod begin;
 mod fault;
 mod line;
+mod mode;
 mod queues;
 mod rules;
 mod status;
 mod surroundings;
+mod switch;
 mod watchdog;
 
 use begin::{Begin, begin};
+use mode::Helm;
 use watchdog::Watchdog;
 
 /// Runs until a signal or a fatal failure ends it. `store`: what the service manager passed.
@@ -47,7 +52,8 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     // Places in messages shall mean the same to whoever asks from another folder.
     let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut fault = fault::asked()?;
-    let config = Config::load(path)?;
+    let configured = Config::load(path)?;
+    let (config, mode_set) = with_commanded_mode(&configured);
     // Made before the lists are read: what changes from now on is not missed.
     let watch = match config.watch {
         true => Some(Watch::new(path, &config)).transpose(),
@@ -80,15 +86,20 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
 
     surroundings::refuse_enslaved(&config)?;
     // Queues first: a second daemon must learn whose they are before it touches anything else.
-    let mut queues = queues::open(&config, &cameras, &mut store)?;
+    let stance = Arc::new(Stance::new(switch::terms(config.mode, config.is_open())));
+    let mut queues = queues::open(&config, &stance, &cameras, &mut store)?;
     // What nobody asked for is closed.
     drop(store);
     let evidence = Arc::new(Evidence::default());
     let observed = Arc::new(Observed {
         began,
         began_unix: now(),
-        mode: config.mode,
-        open: config.is_open(),
+        standing: Mutex::new(Standing::new(
+            config.mode,
+            config.is_open(),
+            configured.mode,
+            mode_set,
+        )),
         queues: queues.iter_mut().filter_map(queues::Opened::view).collect(),
         lists: Arc::clone(&lists),
         cameras: Arc::clone(&cameras),
@@ -136,7 +147,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     let outcome = runtime.block_on(async {
         let (reloader, reloading) = reloader(Reloading {
             path: path.to_path_buf(),
-            running: config.clone(),
+            running: configured,
             observed: Arc::clone(&observed),
             freeing: AtomicBool::new(false),
             snapshots: Arc::clone(&snapshots),
@@ -153,6 +164,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
             // Not waited for at the end: it has nothing to bring home.
             spawn("kordon-http", move || http::serve(&listener, &exporter, &observed, &stop))?;
         }
+        let helm = Helm::new(&config, &stance, keeper.as_ref(), &observed);
         let changes = Arc::new(Changes::default());
         let tool = keeper.as_ref().map(|keeper| keeper.tool);
         let desk = Desk {
@@ -160,9 +172,11 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
             reloader: reloader.clone(),
             status: status::reporter(&config, &observed, &changes, tool),
             rules: rules::clerk(keeper.clone()),
+            mode: helm.clerk(),
             changes,
         };
         tokio::spawn(server::serve(control, Arc::new(desk)));
+        tokio::spawn(helm.watch());
         if let Some(keeper) = keeper {
             tokio::spawn(rules::watch(keeper));
         }
@@ -195,7 +209,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
         tracing::info!(
             event = "stopped",
             "stopped; {}",
-            match (config.rules.manage, observed.kernel_rules().removed, config.is_open()) {
+            match (config.rules.manage, observed.kernel_rules().removed, observed.standing().open) {
                 (false, _, _) => "the rules are not managed by kordon and stay as they are",
                 (true, Some(_), _) => "the rules were removed: everything passes",
                 (true, None, false) => "the rules stay: nothing passes until kordon runs again",
@@ -204,6 +218,48 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
         );
     }
     outcome
+}
+
+/// The configuration with the mode that is in force: one set by command, as long as the configuration was not
+/// edited since.
+fn with_commanded_mode(configured: &Config) -> (Config, Option<Set>) {
+    let mut config = configured.clone();
+    let set = match Commanded::find(configured) {
+        Found::Nothing => None,
+        Found::InForce(commanded) => {
+            tracing::warn!(
+                mode = commanded.mode.label(),
+                "mode {} as set by command, not {} as configured; set by {}{}",
+                commanded.mode.label(),
+                configured.mode.label(),
+                commanded.by,
+                if commanded.why.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", commanded.why)
+                }
+            );
+            config.mode = commanded.mode;
+            Some(Set { by: commanded.by, at: commanded.at, why: commanded.why })
+        }
+        Found::Outdated(commanded) => {
+            tracing::warn!(
+                "mode {} as configured: it was edited since a command by {} set {}, which counts no longer",
+                configured.mode.label(),
+                commanded.by,
+                commanded.mode.label()
+            );
+            if let Err(failure) = Commanded::remove(&configured.state_folder) {
+                tracing::warn!("{failure}");
+            }
+            None
+        }
+        Found::Unreadable(failure) => {
+            tracing::error!("{failure}; mode {} as configured", configured.mode.label());
+            None
+        }
+    };
+    (config, set)
 }
 
 /// Removes the control socket's file when the daemon ends.

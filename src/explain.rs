@@ -24,9 +24,9 @@ pub struct Explanation {
     pub verdict: String,
     /// Why, as in metrics.
     pub reason: String,
-    /// `enforce` or `monitor`.
+    /// `enforce` or `monitor`; `enforce, paused` in a pause.
     pub mode: String,
-    /// What a packet meets: `passes`, `dropped`, or `would be dropped` in monitor mode.
+    /// What a packet meets: `passes`, `dropped`, or `would be dropped` in monitor mode and in a pause.
     pub outcome: String,
     /// Where the rule set came from: `running`, or `files: not in force`.
     pub source: String,
@@ -89,6 +89,14 @@ pub fn explain(rules: &Ruleset, mode: Mode, source: &str, address: IpAddr) -> Ex
         winner: winner.and_then(|entry| name(rules, entry)),
         also: also.filter_map(|entry| name(rules, entry)).collect(),
     }
+}
+
+/// Changes an answer to what is so while drops are paused.
+pub fn in_a_pause(answer: &mut Explanation) {
+    if answer.outcome == "dropped" {
+        answer.outcome = "would be dropped".to_owned();
+    }
+    answer.mode.push_str(", paused");
 }
 
 /// Everything that is known about an entry of this rule set.

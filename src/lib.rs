@@ -30,6 +30,7 @@ pub mod netfilter;
 pub mod packet;
 pub mod queue;
 pub mod ruleset;
+pub mod stance;
 pub mod telemetry;
 pub mod verdict;
 pub mod worker;

@@ -1,7 +1,8 @@
 //! One packet thread: receive a batch, decide, count, answer.
 //!
-//! Invariant: every packet of a batch is judged by one rule set, the one in force after the batch was
-//! received, and the batch is answered before the next one is received or the thread ends.
+//! Invariant: every packet of a batch is judged by one rule set and answered on the same terms, those in
+//! force after the batch was received, and the batch is answered before the next one is received or the
+//! thread ends.
 //!
 //! The whole batch is decided before its first packet is counted: reporting an event is a locked
 //! instruction, behind which the processor begins no load, so look-ups on both sides of it could not wait
@@ -11,11 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::config::Mode;
 use crate::counters::Account;
 use crate::decide::{Decisions, decide_all};
 use crate::failure::Failure;
 use crate::queue::{BATCH, PacketQueue};
 use crate::ruleset::Follower;
+use crate::stance::{Posted, Stance, Terms};
+use crate::verdict::Mark;
 
 /// A packet thread's state.
 pub struct Worker<Q> {
@@ -24,13 +28,30 @@ pub struct Worker<Q> {
     account: Account,
     began: Instant,
     decisions: Decisions,
+    stance: Arc<Stance>,
+    /// The terms on which the present batch is answered.
+    posted: Posted,
+    /// The mark of an accepted packet, where the terms ask for one.
+    mark: Mark,
+    /// The thread is not yet known to answer by these terms.
+    unsettled: bool,
 }
 
 impl<Q: PacketQueue> Worker<Q> {
-    /// A worker over an open queue; `began` is when the process did.
-    pub fn new(queue: Q, rules: Follower, account: Account, began: Instant) -> Self {
+    /// A worker over an open queue that answers on the terms that are posted there; `began` is when the
+    /// process did. The queue was opened on those terms; accepted packets get `mark` where they ask for one.
+    pub fn new(
+        queue: Q,
+        rules: Follower,
+        account: Account,
+        began: Instant,
+        stance: Arc<Stance>,
+        mark: Mark,
+    ) -> Self {
         account.shard().mark_alive(began.elapsed());
-        Worker { queue, rules, account, began, decisions: Decisions::for_batches_of(BATCH) }
+        let posted = stance.read();
+        let decisions = Decisions::for_batches_of(BATCH);
+        Worker { queue, rules, account, began, decisions, stance, posted, mark, unsettled: true }
     }
 
     /// Judges packets until told to stop.
@@ -51,6 +72,10 @@ impl<Q: PacketQueue> Worker<Q> {
     #[inline]
     pub fn turn(&mut self) -> Result<usize, Failure> {
         let count = self.queue.receive()?;
+        let posted = self.stance.read();
+        if posted != self.posted {
+            self.change(posted);
+        }
         let rules = self.rules.current();
         let received = Instant::now();
         let batch = (0..count).map(|index| self.queue.held(index));
@@ -68,9 +93,38 @@ impl<Q: PacketQueue> Worker<Q> {
             self.queue.answer()?;
             self.account.shard().mark_held(since_start);
         }
+        if self.unsettled {
+            self.settle();
+        }
         self.account.shard().mark_alive(since_start);
         Ok(count)
     }
+
+    /// Takes over terms that were posted since the last batch.
+    #[cold]
+    fn change(&mut self, posted: Posted) {
+        let terms = posted.terms();
+        self.account.set_mode(if terms.enforce { Mode::Enforce } else { Mode::Monitor });
+        self.queue.change(marking(terms, self.mark), terms.fail_open);
+        self.posted = posted;
+        self.unsettled = true;
+    }
+
+    /// Says that the batch was answered by the present terms, once the kernel has taken its part of them.
+    #[cold]
+    fn settle(&mut self) {
+        match self.queue.changed() {
+            Ok(false) => return,
+            Ok(true) => self.account.shard().heard.note(self.posted, None),
+            Err(failure) => self.account.shard().heard.note(self.posted, Some(failure)),
+        }
+        self.unsettled = false;
+    }
+}
+
+/// The mark of accepted packets on these terms; where they ask for none, kordon's bits are cleared.
+pub fn marking(terms: Terms, mark: Mark) -> Mark {
+    if terms.mark { mark } else { Mark { value: 0, ..mark } }
 }
 
 #[cfg(test)]

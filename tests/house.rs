@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the top of the house to the bottom. A room may use only those below it.
-const ROOMS: [&str; 20] = [
+const ROOMS: [&str; 21] = [
     "main",
     "lib",
     "cli",
@@ -21,6 +21,7 @@ const ROOMS: [&str; 20] = [
     "ruleset",
     "blocklist",
     "config",
+    "stance",
     "verdict",
     "log",
     "failure",

@@ -16,6 +16,7 @@ use kordon::failure::Failure;
 use kordon::packet::Held;
 use kordon::queue::{BATCH, NativeQueue, NfqQueue, PacketQueue, QueueSettings};
 use kordon::ruleset::{Follower, Published};
+use kordon::stance::{Stance, Terms};
 use kordon::verdict::{Mark, Verdict};
 use kordon::worker::Worker;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -209,7 +210,8 @@ pub(super) fn worker<Q: PacketQueue>(queue: Q, rules: &Arc<Published>) -> Worker
     // Nobody listens: nothing is blocked, so there are no events.
     let (send, _) = events();
     let account = Account::new(Arc::new(Shard::new(0)), cameras, send, Mode::Enforce);
-    Worker::new(queue, Follower::new(Arc::clone(rules)), account, Instant::now())
+    let (rules, stance) = (Follower::new(Arc::clone(rules)), Arc::new(Stance::new(Terms::CLOSED)));
+    Worker::new(queue, rules, account, Instant::now(), stance, settings().accept_mark)
 }
 
 /// A queue whose packets are judged with another destination each: addresses of the table in turn.
@@ -248,6 +250,14 @@ impl<Q: PacketQueue> PacketQueue for Cold<Q> {
 
     fn answer(&mut self) -> Result<(), Failure> {
         self.queue.answer()
+    }
+
+    fn change(&mut self, mark: Mark, fail_open: bool) {
+        self.queue.change(mark, fail_open);
+    }
+
+    fn changed(&self) -> Result<bool, Failure> {
+        self.queue.changed()
     }
 }
 

@@ -4,6 +4,8 @@
 //! cause carries.
 
 mod check;
+mod duration;
+mod mode;
 mod output;
 mod reload;
 mod rules;
@@ -67,6 +69,19 @@ enum Command {
     /// Read configuration and lists again and put them in force, or say what is wrong
     #[command(after_help = "Example: kordon reload")]
     Reload(reload::Args),
+    /// Show the mode, or change it while packets flow
+    #[command(
+        after_help = "Examples:\n  kordon mode                                  shows it\n  \
+        kordon mode enforce --confirm-within 10m     goes back by itself unless confirmed\n  \
+        kordon mode confirm\n  kordon mode monitor --why \"cameras are being moved\""
+    )]
+    Mode(mode::Args),
+    /// Let blocked packets pass for a while; ends by itself
+    #[command(after_help = "Example: kordon pause --for 5m --why \"recorder firmware update\"")]
+    Pause(mode::PauseArgs),
+    /// End a pause early
+    #[command(after_help = "Example: kordon resume")]
+    Resume,
     /// Show, test, apply, verify or remove the hold and gate rules in the kernel
     #[command(after_help = "Example: kordon rules show")]
     Rules(rules::Args),
@@ -124,6 +139,9 @@ pub fn main() -> ExitCode {
         Command::Why(args) => why::run(&place, &args),
         Command::Status(args) => status::run(&place, &args),
         Command::Reload(args) => reload::run(&place, &args),
+        Command::Mode(args) => mode::run(&place, args),
+        Command::Pause(args) => mode::pause(&place, args),
+        Command::Resume => mode::resume(&place),
         Command::Rules(args) => rules::run(&place, &args),
     };
     match outcome {

@@ -50,7 +50,7 @@ enum Action {
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
     match &args.action {
         Action::Show => {
-            let config = Config::load(place.config())?;
+            let config = Config::load_in_force(place.config())?;
             let tool = match config.rules.backend {
                 RulesBackend::Nftables => Tool::Nftables,
                 RulesBackend::Iptables => Tool::Iptables,
@@ -65,13 +65,13 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
                 false => netfilter::show_for_pasting(&plan, tool),
             })?;
         }
-        Action::Check => output::data(&checked(&Config::load(place.config())?)?)?,
+        Action::Check => output::data(&checked(&Config::load_in_force(place.config())?)?)?,
         Action::Verify { output } => return verify::run(place, *output),
         Action::Apply { gate_only: true } => output::data(&gate::apply(place)?)?,
         Action::Apply { gate_only: false } => match by_daemon(place, RulesOrder::Apply)? {
             Some(changed) => output::data(&changed)?,
             None => {
-                let config = Config::load(place.config())?;
+                let config = Config::load_in_force(place.config())?;
                 let (plan, tool) = (Plan::of(&config), netfilter::choose(config.rules.backend)?);
                 output::data(&netfilter::apply(&plan, tool)?.to_string())?;
                 if let Err(failure) = (Saved { plan, tool }).write(&config.state_folder) {

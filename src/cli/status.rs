@@ -31,18 +31,8 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn text(status: &Status) -> String {
-    let mode = match status.mode.as_str() {
-        "monitor" => "MONITOR: nothing is dropped",
-        _ => "ENFORCING",
-    };
-    let down = match (status.open, &status.rules.removed, status.rules.managed) {
-        (true, _, _) => "everything passes (open)",
-        (false, Some(_), _) => "everything passes, as now: THE RULES ARE REMOVED",
-        (false, None, true) => "nothing passes (closed)",
-        (false, None, false) => "whatever your own rules say (rules.manage = false)",
-    };
-    let mut rows = vec![
-        row("mode", format!("{mode}; if the daemon is down: {down}")),
+    let mut rows = mode(status);
+    rows.extend([
         row(
             "running",
             format!(
@@ -55,7 +45,7 @@ fn text(status: &Status) -> String {
         ),
         row("config", status.config.join(" + ")),
         row("rules", rules(status)),
-    ];
+    ]);
     rows.extend(status.rules.enslaved.iter().map(|line| row("", format!("NOT HELD: {line}"))));
     rows.push(row("rule set", rule_set(status)));
     if let Some(refused) = &status.last_reload_refused {
@@ -122,6 +112,49 @@ pub(super) fn last_packet(queue: &QueueStatus) -> String {
         Some(0) => "last packet just now".to_owned(),
         Some(seconds) => format!("last packet {} ago", span(seconds)),
     }
+}
+
+/// The mode and all that is said about it, a row each.
+pub(super) fn mode(status: &Status) -> Vec<Vec<String>> {
+    let mode = match (status.mode.as_str(), &status.paused) {
+        ("monitor", _) => "MONITOR: nothing is dropped",
+        (_, Some(_)) => "PAUSED: nothing is dropped",
+        (_, None) => "ENFORCING",
+    };
+    let down = match (status.open, &status.rules.removed, status.rules.managed) {
+        (true, _, _) => "everything passes (open)",
+        (false, Some(_), _) => "everything passes, as now: THE RULES ARE REMOVED",
+        (false, None, true) => "nothing passes (closed)",
+        (false, None, false) => "whatever your own rules say (rules.manage = false)",
+    };
+    let mut rows = vec![row("mode", format!("{mode}; if the daemon is down: {down}"))];
+    let left = |until: u64| span(until.saturating_sub(status.now));
+    if let Some(pause) = &status.paused {
+        let text = format!(
+            "enforcing again in {} by itself; paused by {}: {}",
+            left(pause.until),
+            pause.by,
+            pause.why
+        );
+        rows.push(row("", text));
+    }
+    if let Some(unconfirmed) = &status.mode_unconfirmed {
+        let text = format!(
+            "UNCONFIRMED: back to {} in {} unless `kordon mode confirm`",
+            unconfirmed.back_to,
+            left(unconfirmed.until)
+        );
+        rows.push(row("", text));
+    }
+    if let Some(set) = &status.mode_set {
+        let ago = span(status.now.saturating_sub(set.at));
+        let why = if set.why.is_empty() { String::new() } else { format!(": {}", set.why) };
+        rows.push(row("", format!("set {ago} ago by {}{why}", set.by)));
+    }
+    if status.mode_configured != status.mode {
+        rows.push(row("", format!("the configuration says {}", status.mode_configured)));
+    }
+    rows
 }
 
 fn row(label: &str, text: String) -> Vec<String> {

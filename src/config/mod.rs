@@ -4,6 +4,7 @@
 //! interface names, clashing list names, marks) was refused here, with file, line and column.
 
 mod changes;
+mod commanded;
 mod load;
 mod raw;
 mod socket;
@@ -11,6 +12,7 @@ mod source;
 mod values;
 
 pub use changes::needs_restart;
+pub use commanded::{Commanded, Found};
 pub use load::LIST_LIMIT;
 pub use socket::{control_socket, state_folder};
 pub use values::interface as interface_name;
@@ -24,7 +26,7 @@ use ipnet::IpNet;
 use crate::verdict::Mark;
 
 /// Whether a judgement is carried out or only counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Count what would be dropped; everything passes (always open).

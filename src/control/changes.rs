@@ -15,6 +15,10 @@ pub enum Kind {
     Reload,
     /// Hold and gate were applied or removed.
     Rules,
+    /// The mode was set or confirmed.
+    Mode,
+    /// A pause began or was ended.
+    Pause,
 }
 
 impl Kind {
@@ -23,6 +27,8 @@ impl Kind {
         match self {
             Kind::Reload => "reload",
             Kind::Rules => "rules",
+            Kind::Mode => "mode",
+            Kind::Pause => "pause",
         }
     }
 }

@@ -72,7 +72,7 @@ fn not_permitted(socket: &Path) -> String {
 fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer> {
     let patience = match request {
         Request::Rules { order: RulesOrder::Gate, .. } => GATE_PATIENCE,
-        Request::Reload { .. } | Request::Rules { .. } => PATIENCE,
+        Request::Reload { .. } | Request::Rules { .. } | Request::Mode { .. } => PATIENCE,
         Request::Status { .. } | Request::Why { .. } => SHORT_PATIENCE,
     };
     stream.set_read_timeout(Some(patience))?;

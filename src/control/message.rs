@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Change;
+use crate::config::Mode;
 use crate::explain::Explanation;
 use crate::failure::{ExitStatus, Failure};
 
@@ -36,6 +37,14 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sudo_user: Option<String>,
     },
+    /// Change the mode, or pause.
+    Mode {
+        /// How.
+        order: ModeOrder,
+        /// The user behind sudo, as the client claims.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sudo_user: Option<String>,
+    },
     /// What these addresses meet.
     Why {
         /// The addresses.
@@ -58,6 +67,34 @@ pub enum RulesOrder {
     },
 }
 
+/// What shall happen to the mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum ModeOrder {
+    /// Put this mode in force.
+    Set {
+        /// The mode.
+        mode: Mode,
+        /// It goes back after so many seconds unless somebody confirms it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirm_within: Option<u64>,
+        /// Why; may be empty.
+        #[serde(default)]
+        why: String,
+    },
+    /// The mode stays.
+    Confirm,
+    /// Drop nothing for so many seconds.
+    Pause {
+        /// Seconds.
+        seconds: u64,
+        /// Why, for the log and the status.
+        why: String,
+    },
+    /// End a pause.
+    Resume,
+}
+
 /// What the daemon answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -68,6 +105,8 @@ pub enum Answer {
     Reload(ReloadReport),
     /// To [`Request::Rules`]: what changed, in words.
     Rules(String),
+    /// To [`Request::Mode`]: what changed, in words.
+    Mode(String),
     /// To [`Request::Why`].
     Why(Vec<Explanation>),
     /// The request was refused or failed.
@@ -92,10 +131,11 @@ impl Answer {
             Answer::Error { status, message } => {
                 Err(Failure::new(ExitStatus::from_code(status), message))
             }
-            answer
-            @ (Answer::Status(_) | Answer::Reload(_) | Answer::Rules(_) | Answer::Why(_)) => {
-                Ok(answer)
-            }
+            answer @ (Answer::Status(_)
+            | Answer::Reload(_)
+            | Answer::Rules(_)
+            | Answer::Mode(_)
+            | Answer::Why(_)) => Ok(answer),
         }
     }
 }
@@ -126,8 +166,16 @@ pub struct Status {
     pub version: String,
     /// The process.
     pub pid: u32,
-    /// `enforce` or `monitor`.
+    /// `enforce` or `monitor`: the mode in force; a pause does not change it.
     pub mode: String,
+    /// What the configuration says.
+    pub mode_configured: String,
+    /// The command that set the mode, where one did.
+    pub mode_set: Option<ModeSet>,
+    /// The mode goes back by itself unless somebody confirms it.
+    pub mode_unconfirmed: Option<ModeUnconfirmed>,
+    /// Nothing is dropped for the time being.
+    pub paused: Option<Paused>,
     /// Everything passes while nobody judges.
     pub open: bool,
     /// Everything is in place.
@@ -159,6 +207,37 @@ pub struct Status {
     pub lists: Vec<ListStatus>,
     /// Declared cameras, the busiest in drops first, then `_other`.
     pub cameras: Vec<CameraStatus>,
+}
+
+/// A mode set by command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeSet {
+    /// Who set it.
+    pub by: String,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// Why; empty if nobody said.
+    pub why: String,
+}
+
+/// A mode that waits to be confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeUnconfirmed {
+    /// When it goes back, in seconds since 1970.
+    pub until: u64,
+    /// To what.
+    pub back_to: String,
+}
+
+/// A pause of the drops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// When it ends, in seconds since 1970.
+    pub until: u64,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub why: String,
 }
 
 /// The rules in the kernel.
@@ -285,6 +364,10 @@ mod tests {
             r#"{"command":"status","of":"queue"}"#,
             r#"{"command":"why","addresses":[],"mode":"monitor"}"#,
             r#"{"command":"stop"}"#,
+            r#"{"command":"mode","order":{"set":{"mode":"off"}}}"#,
+            r#"{"command":"mode","order":{"set":{"mode":"monitor","for":1}}}"#,
+            r#"{"command":"mode","order":{"pause":{"seconds":-1,"why":"x"}}}"#,
+            r#"{"command":"mode","order":{"pause":{"seconds":1}}}"#,
             r#"{"addresses":[]}"#,
         ] {
             assert_eq!(read(line), None, "{line}");

@@ -142,14 +142,19 @@ impl Reloading {
     fn attempt(&self, began: Instant) -> Result<ReloadReport, Failure> {
         let observed = &self.observed;
         let config = Config::load(&self.path)?;
-        let fixed = needs_restart(&self.running, &config);
+        let mut fixed = needs_restart(&self.running, &config);
+        // The configuration may say what a command has put in force.
+        if config.mode == observed.standing().mode {
+            fixed.retain(|key| *key != "mode");
+        }
         if !fixed.is_empty() {
             return Err(Failure::new(
                 ExitStatus::BadConfig,
                 format!(
-                    "{}: a reload cannot change {}: restart the daemon for that",
+                    "{}: a reload cannot change {}: restart the daemon for that{}",
                     self.path.display(),
-                    fixed.join(", ")
+                    fixed.join(", "),
+                    if fixed == ["mode"] { ", or use `kordon mode`" } else { "" }
                 ),
             ));
         }
@@ -167,6 +172,7 @@ impl Reloading {
         self.snapshots.outdated();
         let generation = observed.rules.publish(next);
         self.snapshots.note(&config, observed.rules.current());
+        observed.change_standing(|standing| standing.configured = config.mode);
         let took = began.elapsed();
         observed.reloads.note_done(at, took);
         Ok(ReloadReport {

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::caller::Caller;
 use super::changes::{Changes, Kind};
-use super::message::{self, ADDRESSES, Answer, Request, RulesOrder};
+use super::message::{self, ADDRESSES, Answer, ModeOrder, Request, RulesOrder};
 use super::reload::Reloader;
 use crate::explain::{self, explain};
 use crate::failure::{ExitStatus, Failure};
@@ -39,12 +39,17 @@ pub struct Desk {
     pub status: Box<dyn Fn() -> message::Status + Send + Sync>,
     /// Who carries out what is asked about the rules.
     pub rules: Clerk,
+    /// Who carries out what is asked about the mode.
+    pub mode: ModeClerk,
     /// Where changes are noted, with who asked.
     pub changes: Arc<Changes>,
 }
 
 /// Carries out an order about the rules and says what changed; blocks.
 pub type Clerk = Box<dyn Fn(RulesOrder) -> Result<String, Failure> + Send + Sync>;
+
+/// Carries out an order about the mode, asked by the caller, and says what changed; blocks.
+pub type ModeClerk = Box<dyn Fn(ModeOrder, &Caller) -> Result<String, Failure> + Send + Sync>;
 
 /// Opens the control socket; a stale one of a process that is gone is replaced.
 ///
@@ -158,20 +163,27 @@ async fn read(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
 /// The user behind sudo, as the client claims.
 fn claim(request: &Request) -> Option<&str> {
     match request {
-        Request::Reload { sudo_user } | Request::Rules { sudo_user, .. } => sudo_user.as_deref(),
+        Request::Reload { sudo_user }
+        | Request::Rules { sudo_user, .. }
+        | Request::Mode { sudo_user, .. } => sudo_user.as_deref(),
         Request::Status { .. } | Request::Why { .. } => None,
     }
 }
 
-/// Who may use the socket may ask and reload; the rules are for root and for the daemon's own user, because
-/// without them everything passes.
+/// Who may use the socket may ask and reload; rules and mode are for root and for the daemon's own user,
+/// because they decide whether anything is dropped.
 fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
     match request {
         Request::Rules { .. } if !caller.is_trusted() => Some(Failure::new(
             ExitStatus::NoPermission,
             format!("rules: only root may apply or remove them (asked by {caller})"),
         )),
+        Request::Mode { .. } if !caller.is_trusted() => Some(Failure::new(
+            ExitStatus::NoPermission,
+            format!("mode: only root may change it, or pause (asked by {caller})"),
+        )),
         Request::Rules { .. }
+        | Request::Mode { .. }
         | Request::Status { .. }
         | Request::Reload { .. }
         | Request::Why { .. } => None,
@@ -206,11 +218,23 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
                 RulesOrder::Apply | RulesOrder::Gate => "apply".to_owned(),
                 RulesOrder::Remove { why } => format!("remove: {why}"),
             };
-            tracing::warn!(by = %caller, "asked: rules {what}");
+            tracing::warn!(event = "asked", by = %caller, "asked: rules {what}");
             match carry_out(desk, move |desk| (desk.rules)(order)).await {
                 Ok(changed) => {
                     desk.changes.note(Kind::Rules, what, caller);
                     Answer::Rules(changed)
+                }
+                Err(failure) => failure.into(),
+            }
+        }
+        Request::Mode { order, .. } => {
+            let (kind, what) = describe(&order);
+            tracing::warn!(event = "asked", by = %caller, "asked: {} {what}", kind.label());
+            let by = caller.clone();
+            match carry_out(desk, move |desk| (desk.mode)(order, &by)).await {
+                Ok(changed) => {
+                    desk.changes.note(kind, what, caller);
+                    Answer::Mode(changed)
                 }
                 Err(failure) => failure.into(),
             }
@@ -220,10 +244,36 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
         }
         Request::Why { addresses } => {
             let rules = desk.observed.rules.current();
-            let mode = desk.observed.mode;
-            let one = |address| explain(&rules, mode, explain::RUNNING, address);
-            Answer::Why(addresses.into_iter().map(one).collect())
+            let standing = desk.observed.standing();
+            let one = |address| explain(&rules, standing.mode, explain::RUNNING, address);
+            let mut answers: Vec<_> = addresses.into_iter().map(one).collect();
+            if standing.paused.is_some() {
+                answers.iter_mut().for_each(explain::in_a_pause);
+            }
+            Answer::Why(answers)
         }
+    }
+}
+
+/// What an order about the mode is about, in words.
+fn describe(order: &ModeOrder) -> (Kind, String) {
+    let because = |why: &str| match why.trim() {
+        "" => String::new(),
+        why => format!(": {why}"),
+    };
+    match order {
+        ModeOrder::Set { mode, confirm_within: None, why } => {
+            (Kind::Mode, format!("{}{}", mode.label(), because(why)))
+        }
+        ModeOrder::Set { mode, confirm_within: Some(seconds), why } => (
+            Kind::Mode,
+            format!("{}, to be confirmed within {seconds} s{}", mode.label(), because(why)),
+        ),
+        ModeOrder::Confirm => (Kind::Mode, "confirm".to_owned()),
+        ModeOrder::Pause { seconds, why } => {
+            (Kind::Pause, format!("for {seconds} s{}", because(why)))
+        }
+        ModeOrder::Resume => (Kind::Pause, "resume".to_owned()),
     }
 }
 
@@ -253,6 +303,9 @@ mod tests {
         let failure = refused(&remove(), &by(own + 1_000)).unwrap();
         assert_eq!(failure.status, ExitStatus::NoPermission);
         assert!(refused(&rules(RulesOrder::Apply), &by(own + 1_000)).is_some());
+        let mode = || Request::Mode { order: ModeOrder::Confirm, sudo_user: None };
+        assert_eq!(refused(&mode(), &by(own)), None);
+        assert!(refused(&mode(), &by(own + 1_000)).is_some());
         assert_eq!(refused(&Request::Status {}, &by(own + 1_000)), None, "asking is free");
         let reload = Request::Reload { sudo_user: None };
         assert_eq!(refused(&reload, &by(own + 1_000)), None, "so is reloading");

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::packet::Held;
 use crate::queue::PacketQueue;
-use crate::verdict::Verdict;
+use crate::verdict::{Mark, Verdict};
 
 /// The variable that asks for a fault.
 const VARIABLE: &str = "KORDON_FAULT";
@@ -37,6 +37,14 @@ impl<Q: PacketQueue> PacketQueue for Dying<Q> {
 
     fn answer(&mut self) -> Result<(), Failure> {
         std::process::abort()
+    }
+
+    fn change(&mut self, mark: Mark, fail_open: bool) {
+        self.0.change(mark, fail_open);
+    }
+
+    fn changed(&self) -> Result<bool, Failure> {
+        self.0.changed()
     }
 }
 

@@ -65,7 +65,7 @@ fn text(observed: &Observed, [judged, dropped]: [f64; 2]) -> String {
     };
     format!(
         "{}, {}, {} prefixes, generation {}, {} packets/s, {} drops/s{trouble}",
-        observed.mode.label(),
+        observed.standing().words(),
         match rules.lists.len() {
             1 => "1 list".to_owned(),
             count => format!("{count} lists"),

@@ -24,15 +24,18 @@ use crate::counters::{Account, CameraPlaces, Event, Shard};
 use crate::failure::{ExitStatus, Failure};
 use crate::queue::{NativeQueue, NfqQueue, NotAdopted, PacketQueue, QueueSettings, Stored};
 use crate::ruleset::Follower;
+use crate::stance::Stance;
 use crate::telemetry::QueueView;
 use crate::verdict::Mark;
-use crate::worker::Worker;
+use crate::worker::{Worker, marking};
 
 /// One open queue of either backend, and its thread's counters.
 pub(super) struct Opened {
     number: u16,
     queue: AnyBackend,
     shard: Arc<Shard>,
+    /// The terms on which its packets are answered, and the mark that they may ask for.
+    terms: (Arc<Stance>, Mark),
 }
 
 enum AnyBackend {
@@ -148,10 +151,12 @@ fn open_native(settings: &QueueSettings, patience: Duration) -> Result<NativeQue
 
 pub(super) fn open(
     config: &Config,
+    stance: &Arc<Stance>,
     cameras: &CameraPlaces,
     store: &mut Store,
 ) -> Result<Vec<Opened>, Failure> {
     give_up(config, store)?;
+    let terms = stance.read().terms();
     (0..config.queue.count)
         .map(|offset| {
             let settings = QueueSettings {
@@ -159,12 +164,8 @@ pub(super) fn open(
                 copy_range: config.queue.copy_range,
                 max_length: config.queue.max_length,
                 buffer_bytes: config.queue.buffer_bytes,
-                fail_open: config.is_open(),
-                // Where no gate stands, nobody would clear it again.
-                accept_mark: match config.is_open() {
-                    true => Mark { value: 0, ..config.rules.mark },
-                    false => config.rules.mark,
-                },
+                fail_open: terms.fail_open,
+                accept_mark: marking(terms, config.rules.mark),
             };
             let (queue, granted) = match config.queue.backend {
                 QueueBackend::Native => {
@@ -180,7 +181,8 @@ pub(super) fn open(
             };
             warn_of_small_buffer(&settings, granted);
             let shard = Arc::new(Shard::new(cameras.names().len()));
-            Ok(Opened { number: settings.number, queue, shard })
+            let terms = (Arc::clone(stance), config.rules.mark);
+            Ok(Opened { number: settings.number, queue, shard, terms })
         })
         .collect()
 }
@@ -242,16 +244,19 @@ impl Opened {
                 }
             });
         }
+        let (number, (stance, mark)) = (self.number, self.terms);
         match self.queue {
             AnyBackend::Native(queue) if fault == Some(Fault::DieWithABatch) => {
-                let worker = Worker::new(Dying(*queue), rules, account, began);
-                spawn_worker(self.number, worker, stop, failed)
+                let worker = Worker::new(Dying(*queue), rules, account, began, stance, mark);
+                spawn_worker(number, worker, stop, failed)
             }
             AnyBackend::Native(queue) => {
-                spawn_worker(self.number, Worker::new(*queue, rules, account, began), stop, failed)
+                let worker = Worker::new(*queue, rules, account, began, stance, mark);
+                spawn_worker(number, worker, stop, failed)
             }
             AnyBackend::Nfq(queue) => {
-                spawn_worker(self.number, Worker::new(*queue, rules, account, began), stop, failed)
+                let worker = Worker::new(*queue, rules, account, began, stance, mark);
+                spawn_worker(number, worker, stop, failed)
             }
         }
     }

@@ -24,7 +24,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps the rules.
 pub(super) struct Keeper {
-    plan: Plan,
     /// The tool that carries them.
     pub(super) tool: Tool,
     /// Where the plan in force is kept for the next boot.
@@ -33,8 +32,9 @@ pub(super) struct Keeper {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    /// What shall stand; changes with the mode.
+    plan: Plan,
     /// Why somebody removed the rules through the daemon.
     removed: Option<String>,
     /// When the rules were last seen as planned.
@@ -53,11 +53,15 @@ pub(super) fn apply(
         return Ok(None);
     }
     let keeper = Keeper {
-        plan: Plan::of(config),
         tool: netfilter::choose(config.rules.backend)?,
         state_folder: config.state_folder.clone(),
         observed: Arc::clone(observed),
-        state: Mutex::default(),
+        state: Mutex::new(State {
+            plan: Plan::of(config),
+            removed: None,
+            last_right: None,
+            last_failure: None,
+        }),
     };
     keeper.apply()?;
     Ok(Some(Arc::new(keeper)))
@@ -109,7 +113,7 @@ impl Keeper {
         if let Some(why) = state.removed.take() {
             tracing::warn!("rules are applied again; they had been removed: {why}");
         }
-        let applied = netfilter::apply(&self.plan, self.tool);
+        let applied = netfilter::apply(&state.plan, self.tool);
         self.look(&mut state);
         let applied = applied?;
         for change in &applied.changes {
@@ -118,10 +122,7 @@ impl Keeper {
         for note in &applied.notes {
             tracing::warn!("rules: {note}");
         }
-        let saved = Saved { plan: self.plan.clone(), tool: self.tool };
-        if let Err(failure) = saved.write(&self.state_folder) {
-            tracing::warn!("the plan is not kept for the next boot: {failure}");
-        }
+        self.save(&state);
         Ok(applied.to_string())
     }
 
@@ -162,6 +163,40 @@ impl Keeper {
         Ok(removed?.to_string())
     }
 
+    /// Why somebody removed the rules through the daemon, if so.
+    pub(super) fn removed(&self) -> Option<String> {
+        self.lock().removed.clone()
+    }
+
+    /// Puts rules with or without `bypass`, with or without a gate, in the place of those that stand. Where
+    /// that fails, the old ones are put back; if `insist`, the new ones are tried again until they stand.
+    pub(super) fn change(&self, open: bool, gate: bool, insist: bool) -> Result<(), Failure> {
+        let mut state = self.lock();
+        let new = Plan { open, gate, ..state.plan.clone() };
+        let outcome = netfilter::apply(&new, self.tool);
+        if outcome.is_ok() || insist {
+            state.plan = new;
+        }
+        // Half a change is seen here, and put right as any other harm.
+        self.look(&mut state);
+        for change in outcome?.changes {
+            tracing::debug!("rules: {change}");
+        }
+        // Not the one in the middle of a change.
+        if state.plan.open != state.plan.gate {
+            self.save(&state);
+        }
+        Ok(())
+    }
+
+    /// Keeps the plan in force for the next boot.
+    fn save(&self, state: &State) {
+        let saved = Saved { plan: state.plan.clone(), tool: self.tool };
+        if let Err(failure) = saved.write(&self.state_folder) {
+            tracing::warn!("the plan is not kept for the next boot: {failure}");
+        }
+    }
+
     /// Looks, and puts back what is not as planned.
     fn keep(&self) {
         let mut state = self.lock();
@@ -173,7 +208,7 @@ impl Keeper {
             return;
         }
         let gap = last_right.map_or(Duration::ZERO, |at| at.elapsed());
-        match netfilter::apply(&self.plan, self.tool) {
+        match netfilter::apply(&state.plan, self.tool) {
             Ok(applied) => {
                 self.observed.count_rearmed();
                 tracing::warn!(
@@ -199,7 +234,7 @@ impl Keeper {
     /// are as planned.
     fn look(&self, state: &mut State) -> bool {
         let before = self.observed.kernel_rules();
-        let mut now = match netfilter::observe(&self.plan, self.tool) {
+        let mut now = match netfilter::observe(&state.plan, self.tool) {
             Ok(found) => RulesState {
                 present: Some(found.in_force()),
                 faults: found.faults(),

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use crate::config::Config;
 use crate::control::changes::Changes;
 use crate::control::message::{
-    CameraStatus, ListStatus, QueueStatus, RulesStatus, Status, TrafficStatus,
+    CameraStatus, ListStatus, ModeSet, ModeUnconfirmed, Paused, QueueStatus, RulesStatus, Status,
+    TrafficStatus,
 };
 use crate::counters::{ListCounters, Volume};
 use crate::netfilter::Tool;
 use crate::telemetry::Observed;
+use crate::telemetry::standing::{Pause, Set};
 
 /// A function that assembles the status when asked.
 pub(super) fn reporter(
@@ -27,12 +29,20 @@ pub(super) fn reporter(
         let rules = observed.rules.current();
         let last = observed.reloads.last();
         let (kernel, surroundings) = (observed.kernel_rules(), observed.surroundings());
+        let standing = observed.standing();
         Status {
             schema: 1,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            mode: observed.mode.label().to_owned(),
-            open: observed.open,
+            mode: standing.mode.label().to_owned(),
+            mode_configured: standing.configured.label().to_owned(),
+            mode_set: standing.set.map(|Set { by, at, why }| ModeSet { by, at, why }),
+            mode_unconfirmed: standing.unconfirmed.map(|unconfirmed| ModeUnconfirmed {
+                until: unconfirmed.until,
+                back_to: unconfirmed.back_to.label().to_owned(),
+            }),
+            paused: standing.paused.map(|Pause { until, by, why }| Paused { until, by, why }),
+            open: standing.open,
             ready: observed.ready.load(Ordering::Acquire),
             uptime_seconds: observed.began.elapsed().as_secs(),
             now: super::now(),

@@ -4,7 +4,7 @@
 //! number (`journalctl -x`).
 
 /// Name and message id of every event. An id never changes its meaning.
-pub const EVENTS: [(&str, &str); 12] = [
+pub const EVENTS: [(&str, &str); 17] = [
     ("drop", "da9d6e60c32d495098cdd8f9e7b31fd8"),
     ("would-drop", "2afd53a9703b4c73b0b62fbfe3e6db2e"),
     ("monitored", "99044ca997b54d5b9917ab4337e9e09e"),
@@ -17,6 +17,11 @@ pub const EVENTS: [(&str, &str); 12] = [
     ("rules-put-back", "7ec3308e1285491ebf433604fedf049b"),
     ("rules-removed", "c6fcbb229d714f5fa819052503214f89"),
     ("log-lines-lost", "8156fdd2cd014ff2991dc40d7559f5e1"),
+    ("asked", "a989b21352b74eda9054d7f52455fd41"),
+    ("mode", "4dcb38e28cd3430fbe30601af03e7dcd"),
+    ("mode-went-back", "3275d88b1b9646d5a53b8be4dd370e24"),
+    ("paused", "0c7212f7bfef475b8b9d5f773fda540e"),
+    ("pause-over", "36b5d63830db4788bb1d87c41e9dec48"),
 ];
 
 /// The message id of an event.

@@ -12,6 +12,7 @@ use super::BATCH;
 use super::answered::Record;
 use super::codec::{self, Incoming, Messages, Packet, Reply};
 use super::losses::{IdSequence, QueueCounters};
+use super::native::CONFIGURE;
 use super::takeover::{Lost, Takeover};
 use crate::packet::Held;
 use crate::verdict::{Mark, Verdict};
@@ -42,6 +43,8 @@ pub(super) struct Batch {
     orphans_before: Option<u32>,
     /// Packets lost in the buffer since the socket was opened, by whomever.
     lost: u32,
+    /// The last reply to a change while packets flow: sequence number and error number.
+    changed: Option<(u32, i32)>,
 }
 
 /// A packet that waits for its verdict.
@@ -72,6 +75,7 @@ impl Batch {
             takeover: None,
             orphans_before: None,
             lost: 0,
+            changed: None,
         }
     }
 
@@ -148,6 +152,9 @@ impl Batch {
                         let start = base.saturating_add(packet.start);
                         entries.push(Entry { packet, start, verdict: Verdict::Drop });
                     }
+                    Incoming::Reply(reply) if is_change(&reply) => {
+                        self.changed = Some((reply.sequence, reply.errno));
+                    }
                     Incoming::Reply(reply) => {
                         match self.takeover.as_mut().and_then(|takeover| settle(takeover, &reply)) {
                             Some(lost) => {
@@ -190,6 +197,12 @@ impl Batch {
         Some((last.packet.id, self.entries.len() as u32, self.lost))
     }
 
+    /// The error number of the reply to the change with this sequence number, if it came; 0 is an
+    /// acknowledgement.
+    pub(super) fn changed(&self, sequence: u32) -> Option<i32> {
+        self.changed.filter(|(of, _)| *of == sequence).map(|(_, errno)| errno)
+    }
+
     /// How many packets wait for their verdict.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
@@ -225,6 +238,11 @@ impl Batch {
             }
         }
     }
+}
+
+/// A reply to a configuration message other than the first one.
+fn is_change(reply: &Reply) -> bool {
+    reply.kind == Some(codec::CONFIG) && reply.sequence != CONFIGURE
 }
 
 /// What a reply to a drop of the takeover says; `None` if it is no such reply, or an error of another kind.
@@ -361,6 +379,26 @@ mod tests {
         let losses = counters.read();
         assert_eq!((losses.lost_buffer, losses.late_verdict, losses.malformed), (2, 1, 2));
         assert_eq!(verdicts(&mut batch), [(u32::MAX, None), (2, None)]);
+    }
+
+    #[test]
+    fn reply_to_a_change_is_kept_for_whoever_asked() {
+        let counters = QueueCounters::default();
+        let mut batch = Batch::new(128);
+        assert_eq!(batch.changed(7), None);
+        // Not fatal, as the same number would be on a verdict.
+        let refusal = made::reply(Errno::EPERM as i32, codec::CONFIG, 7);
+        fill(&mut batch, &[made::packet(1, 0, &[1], None), refusal]);
+        batch.read(&counters).unwrap();
+        assert_eq!(batch.changed(7), Some(Errno::EPERM as i32));
+        assert_eq!(batch.changed(8), None);
+        fill(&mut batch, &[made::reply(0, codec::CONFIG, 8)]);
+        batch.read(&counters).unwrap();
+        assert_eq!(batch.changed(8), Some(0));
+        assert_eq!(counters.read(), Default::default());
+        // The first configuration, of a takeover.
+        fill(&mut batch, &[made::reply(Errno::EPERM as i32, codec::CONFIG, CONFIGURE)]);
+        assert_eq!(batch.read(&counters), Err(Errno::EPERM));
     }
 
     #[test]

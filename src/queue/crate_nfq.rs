@@ -34,7 +34,7 @@ use super::native::{WAIT, grant_buffer, wait_at_most};
 use super::options::{Domain, Protocol};
 use super::refusal::{Step, Surroundings, current_owner, refused};
 use super::{BATCH, PacketQueue, QueueSettings, codec};
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 use crate::packet::Held;
 use crate::verdict::{Mark, Verdict};
 
@@ -49,6 +49,9 @@ const MOST_REPLIES: usize = 4 * BATCH;
 pub struct NfqQueue {
     number: u16,
     mark: Mark,
+    fail_open: bool,
+    /// Why the last change was refused.
+    refused: Option<Failure>,
     queue: nfq::Queue,
     /// A second descriptor of the crate's socket; with it, a receive waits [`WAIT`] at most.
     socket: Option<OwnedFd>,
@@ -113,6 +116,8 @@ impl NfqQueue {
         Ok(NfqQueue {
             number,
             mark: settings.accept_mark,
+            fail_open: settings.fail_open,
+            refused: None,
             queue,
             socket,
             buffer_granted,
@@ -257,6 +262,43 @@ impl PacketQueue for NfqQueue {
         outcome.map_err(|error| {
             refused(self.number, Step::Verdict, errno(&error), &Surroundings::default())
         })
+    }
+
+    fn change(&mut self, accept_mark: Mark, fail_open: bool) {
+        self.mark = accept_mark;
+        if fail_open == self.fail_open {
+            self.refused = None;
+            return;
+        }
+        let Some(socket) = &self.socket else {
+            self.refused = Some(Failure::new(
+                ExitStatus::Unavailable,
+                format!(
+                    "queue {}: the backend nfq cannot change what happens to packets that find no room \
+                     while it runs, for its socket is out of reach: restart the daemon, or set \
+                     queue.backend = \"native\"",
+                    self.number
+                ),
+            ));
+            return;
+        };
+        // Not acknowledged: the kernel has carried it out when the send returns, and a refusal, which it
+        // would have said at the start, comes out of a later receive.
+        let mut message = Vec::new();
+        codec::put_fail_open(&mut message, None, self.number, fail_open);
+        self.refused = match send(socket.as_raw_fd(), &message, MsgFlags::MSG_NOSIGNAL) {
+            Ok(_) => None,
+            Err(errno) => {
+                Some(refused(self.number, Step::Configure, errno, &Surroundings::default()))
+            }
+        };
+        if self.refused.is_none() {
+            self.fail_open = fail_open;
+        }
+    }
+
+    fn changed(&self) -> Result<bool, Failure> {
+        self.refused.clone().map_or(Ok(true), Err)
     }
 }
 

@@ -40,7 +40,7 @@ pub struct QueueSettings {
     pub max_length: u32,
     /// Bytes of socket receive buffer asked for (the kernel doubles what it is told; this is after doubling).
     pub buffer_bytes: usize,
-    /// Set `NFQA_CFG_F_FAIL_OPEN`: the kernel accepts what does not fit. Only by configuration.
+    /// Set `NFQA_CFG_F_FAIL_OPEN`: the kernel accepts what does not fit. Only by configuration or command.
     pub fail_open: bool,
     /// The mark that an accepted packet gets.
     pub accept_mark: Mark,
@@ -76,4 +76,16 @@ pub trait PacketQueue: Send {
     /// As for [`receive`](Self::receive): some packets are still held, and only the end of the process,
     /// which closes the socket, frees (drops) them.
     fn answer(&mut self) -> Result<(), Failure>;
+
+    /// Changes, from the next answer on, the mark of accepted packets, and asks the kernel to accept what
+    /// finds no room, or to drop it. For a batch that is received and not answered yet, the new mark counts.
+    fn change(&mut self, accept_mark: Mark, fail_open: bool);
+
+    /// Whether the kernel has confirmed what [`change`](Self::change) asked of it last: replies come with the
+    /// packets.
+    ///
+    /// # Errors
+    ///
+    /// Why it will not; what it did before is then still so. Not fatal to the thread.
+    fn changed(&self) -> Result<bool, Failure>;
 }

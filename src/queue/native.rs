@@ -57,6 +57,11 @@ thread_local! {
 pub struct NativeQueue {
     number: u16,
     mark: Mark,
+    fail_open: bool,
+    /// The sequence number of the last change, if there was one.
+    asked: Option<u32>,
+    /// Why that change could not be sent.
+    unsent: Option<Errno>,
     pub(super) socket: OwnedFd,
     pub(super) answered: Answered,
     copy_range: u16,
@@ -115,6 +120,9 @@ impl NativeQueue {
         NativeQueue {
             number: settings.number,
             mark: settings.accept_mark,
+            fail_open: settings.fail_open,
+            asked: None,
+            unsent: None,
             socket,
             answered,
             copy_range: settings.copy_range,
@@ -302,6 +310,33 @@ impl PacketQueue for NativeQueue {
         }
         let around = Surroundings::default();
         self.send().map_err(|errno| refused(self.number, Step::Verdict, errno, &around))
+    }
+
+    fn change(&mut self, accept_mark: Mark, fail_open: bool) {
+        self.mark = accept_mark;
+        if fail_open == self.fail_open && self.changed().is_ok() {
+            return;
+        }
+        self.fail_open = fail_open;
+        // A predecessor's replies may still wait in the socket.
+        let first = std::process::id().wrapping_shl(8) | 0x80;
+        let sequence = self.asked.map_or(first, |asked| asked.wrapping_add(1));
+        self.asked = Some(sequence);
+        // Nothing is left in there: verdicts are sent as soon as they are written.
+        self.outgoing.clear();
+        codec::put_fail_open(&mut self.outgoing, Some(sequence), self.number, fail_open);
+        self.unsent = self.send().err();
+    }
+
+    fn changed(&self) -> Result<bool, Failure> {
+        let Some(asked) = self.asked else { return Ok(true) };
+        let errno = match (self.unsent, self.batch.changed(asked)) {
+            (Some(errno), _) => errno,
+            (None, None) => return Ok(false),
+            (None, Some(0)) => return Ok(true),
+            (None, Some(errno)) => Errno::from_raw(errno),
+        };
+        Err(refused(self.number, Step::Configure, errno, &Surroundings::default()))
     }
 }
 

@@ -15,7 +15,6 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::Observed;
 use super::families::{self, Declared, Kind};
-use crate::config::Mode;
 use crate::counters::{BUCKETS, FAMILIES, STOPPING, Volume};
 use crate::ruleset::Age;
 use crate::verdict::{Family, Unparsable};
@@ -147,7 +146,10 @@ fn daemon(page: &mut Page, observed: &Observed) {
     let rules = observed.rules.current();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     page.put(&families::BUILD_INFO, [(vec![version, crate::REVISION.to_owned()], 1.0)]);
-    page.put_one(&families::ENFORCING, flag(observed.mode == Mode::Enforce));
+    let standing = observed.standing();
+    page.put_one(&families::ENFORCING, flag(standing.enforcing()));
+    let paused_until = standing.paused.map_or(0, |pause| pause.until);
+    page.put_one(&families::PAUSED_UNTIL, paused_until as f64);
     page.put_one(&families::GENERATION, rules.generation as f64);
     let kernel = observed.kernel_rules();
     if let Some(present) = kernel.present {

@@ -43,7 +43,9 @@ declare! {
     BUILD_INFO: Gauge "kordon_build_info" ["version", "revision"]
         "Always 1; the labels say which build runs.";
     ENFORCING: Gauge "kordon_enforcing" []
-        "1 if blocked packets are dropped, 0 in monitor mode.";
+        "1 if blocked packets are dropped, 0 in monitor mode and during a pause.";
+    PAUSED_UNTIL: Gauge "kordon_paused_until_timestamp_seconds" []
+        "When the present pause ends and blocked packets are dropped again; 0 if there is none.";
     GENERATION: Gauge "kordon_ruleset_generation" []
         "Number of the rule set in force: 1 at start, one more with each reload.";
     PACKETS: Counter "kordon_packets_total" ["family"]

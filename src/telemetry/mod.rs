@@ -3,18 +3,19 @@
 mod exporter;
 pub mod families;
 pub mod http;
+pub mod standing;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::config::Mode;
 use crate::counters::{CameraPlaces, ListPlaces, Shard};
 use crate::evidence::Evidence;
 use crate::queue::{BufferGauge, QueueCounters};
 use crate::ruleset::Published;
 
 pub use exporter::Exporter;
+pub use standing::Standing;
 
 /// A packet thread that has not finished a turn for this long is stalled: a turn takes at most the queue's
 /// wait of about 250 ms when nothing comes, so silence alone is no stall. `/healthz` says so at once; the
@@ -131,10 +132,8 @@ pub struct Observed {
     pub began: Instant,
     /// The same in seconds since 1970.
     pub began_unix: u64,
-    /// Monitor or enforce.
-    pub mode: Mode,
-    /// Open in every state.
-    pub open: bool,
+    /// The mode as it stands.
+    pub standing: Mutex<Standing>,
     /// The queues, in the order of their numbers.
     pub queues: Vec<QueueView>,
     /// Places of lists among the counters.
@@ -174,6 +173,16 @@ impl Observed {
     pub fn control_stalled(&self) -> bool {
         let last = Duration::from_millis(self.control_alive.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(last) > STALLED
+    }
+
+    /// The mode as it stands.
+    pub fn standing(&self) -> Standing {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes a change of the mode.
+    pub fn change_standing(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The state of the rules, as last asked.

@@ -23,6 +23,8 @@ struct Seen {
     judged: Vec<u32>,
     /// Batches that were received before the one ahead of them was answered.
     unanswered: usize,
+    /// Changes of mark and fail-open, and how many packets were answered before.
+    changes: Vec<(Mark, bool, usize)>,
 }
 
 /// A queue that hands out batches, and notes what becomes of them. As the trait says, what was not judged
@@ -34,6 +36,8 @@ struct FakeQueue {
     batch: Vec<(u32, Vec<u8>, Verdict)>,
     seen: Arc<Mutex<Seen>>,
     fails: Option<&'static str>,
+    /// What the kernel says to a change.
+    changed: Result<bool, Failure>,
 }
 
 impl FakeQueue {
@@ -45,6 +49,7 @@ impl FakeQueue {
             batch: Vec::new(),
             seen: Arc::clone(&seen),
             fails: None,
+            changed: Ok(true),
         };
         (queue, seen)
     }
@@ -86,8 +91,19 @@ impl PacketQueue for FakeQueue {
         seen.answered.extend(self.batch.drain(..).map(|(n, _, verdict)| (n, verdict)));
         Ok(())
     }
+
+    fn change(&mut self, mark: Mark, fail_open: bool) {
+        let mut seen = self.seen.lock().unwrap();
+        let answered = seen.answered.len();
+        seen.changes.push((mark, fail_open, answered));
+    }
+
+    fn changed(&self) -> Result<bool, Failure> {
+        self.changed.clone()
+    }
 }
 
+const MARK: Mark = Mark { value: 0x1000_0000, mask: 0x3000_0000 };
 const LISTED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 7));
 const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
 
@@ -105,6 +121,7 @@ struct Bench {
     worker: Worker<FakeQueue>,
     shard: Arc<Shard>,
     published: Arc<Published>,
+    stance: Arc<Stance>,
     // The sender fails where nobody holds the other end.
     _events: Receiver<Event>,
 }
@@ -115,8 +132,10 @@ fn bench(queue: FakeQueue, rules: Ruleset, mode: Mode) -> Bench {
     let account = Account::new(Arc::clone(&shard), Arc::new(CameraPlaces::new(&[])), sender, mode);
     let published = Arc::new(Published::new(rules));
     let follower = Follower::new(Arc::clone(&published));
-    let worker = Worker::new(queue, follower, account, Instant::now());
-    Bench { worker, shard, published, _events: receiver }
+    let terms = Terms { enforce: mode == Mode::Enforce, ..Terms::CLOSED };
+    let stance = Arc::new(Stance::new(terms));
+    let worker = Worker::new(queue, follower, account, Instant::now(), Arc::clone(&stance), MARK);
+    Bench { worker, shard, published, stance, _events: receiver }
 }
 
 /// Batches of these sizes, packets numbered through; every third goes to a listed address, every fifth
@@ -264,4 +283,47 @@ fn a_batch_that_is_not_answered_is_no_sign_of_life() {
         assert_eq!(bench.worker.turn().is_ok(), alive, "{step}");
         assert_eq!(bench.shard.last_alive() > before, alive, "{step}");
     }
+}
+
+const MONITOR: Terms = Terms { enforce: false, mark: false, fail_open: true };
+
+#[test]
+fn terms_posted_count_from_the_next_batch_on_and_are_reported_once_it_is_answered() {
+    let (queue, seen) = FakeQueue::new([
+        vec![(1, packet_to(LISTED).as_slice().to_vec())],
+        vec![(2, packet_to(LISTED).as_slice().to_vec())],
+        vec![],
+    ]);
+    let mut bench = bench(queue, blocking(&["203.0.113.0/24"]), Mode::Enforce);
+    let first = bench.stance.read();
+    assert_eq!(bench.shard.heard.answers(first), Ok(false), "before the first turn");
+    bench.worker.turn().unwrap();
+    assert_eq!(bench.shard.heard.answers(first), Ok(true));
+    let posted = bench.stance.post(MONITOR);
+    assert_eq!(bench.shard.heard.answers(posted), Ok(false));
+    bench.worker.turn().unwrap();
+    assert_eq!(bench.shard.heard.answers(posted), Ok(true));
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.answered, [(1, Verdict::Drop), (2, Verdict::Accept)]);
+    // The mark's bits are cleared where no gate stands; changed ahead of the second answer.
+    assert_eq!(seen.changes, [(Mark { value: 0, ..MARK }, true, 1)]);
+}
+
+#[test]
+fn terms_count_as_taken_only_when_the_kernel_has_confirmed_them() {
+    let (mut queue, _seen) = FakeQueue::new([]);
+    queue.changed = Ok(false);
+    let mut waiting = bench(queue, blocking(&["203.0.113.0/24"]), Mode::Enforce);
+    let posted = waiting.stance.post(MONITOR);
+    for _ in 0..3 {
+        waiting.worker.turn().unwrap();
+        assert_eq!(waiting.shard.heard.answers(posted), Ok(false));
+    }
+    let refusal = Failure::new(ExitStatus::Unavailable, "no");
+    let (mut queue, _seen) = FakeQueue::new([]);
+    queue.changed = Err(refusal.clone());
+    let mut refused = bench(queue, blocking(&["203.0.113.0/24"]), Mode::Enforce);
+    let posted = refused.stance.post(MONITOR);
+    refused.worker.turn().unwrap();
+    assert_eq!(refused.shard.heard.answers(posted), Err(refusal));
 }

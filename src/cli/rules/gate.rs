@@ -22,7 +22,7 @@ pub(super) fn apply(place: &Place) -> Result<String, Failure> {
         Err(failure) if failure.status == ExitStatus::NotRunning => {}
         Err(failure) => output::talk(&format!("kordon: going on without the daemon: {failure}")),
     }
-    match Config::load(place.config()) {
+    match Config::load_in_force(place.config()) {
         Ok(config) => planned(&config),
         Err(failure) => last_in_force(place, &failure),
     }

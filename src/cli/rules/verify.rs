@@ -41,7 +41,7 @@ struct OfFamily {
 }
 
 pub(super) fn run(place: &Place, format: Format) -> Result<ExitCode, Failure> {
-    let config = Config::load(place.config())?;
+    let config = Config::load_in_force(place.config())?;
     let mut plan = Plan::of(&config);
     let queues = match client::ask(&place.socket(), &Request::Status {}) {
         Ok(Answer::Status(status)) => {

@@ -55,6 +55,22 @@ fn put_settings(buffer: &mut Vec<u8>, configuration: &Configuration) {
     put_attribute(buffer, NFQA_CFG_MASK, &(GSO | FAIL_OPEN).to_be_bytes());
 }
 
+/// Appends the message that changes only whether the kernel accepts what finds no room. The kernel
+/// acknowledges it where it has a sequence number; otherwise it replies only to refuse.
+pub(in crate::queue) fn put_fail_open(
+    buffer: &mut Vec<u8>,
+    sequence: Option<u32>,
+    queue: u16,
+    fail_open: bool,
+) {
+    let kind = if sequence.is_some() { REQUEST | ACK } else { REQUEST };
+    let start = begin(buffer, CONFIG, kind, sequence.unwrap_or(0), queue);
+    let flags = if fail_open { FAIL_OPEN } else { 0 };
+    put_attribute(buffer, NFQA_CFG_FLAGS, &flags.to_be_bytes());
+    put_attribute(buffer, NFQA_CFG_MASK, &FAIL_OPEN.to_be_bytes());
+    finish(buffer, start);
+}
+
 /// Appends a verdict that accepts packet `id` and sets its whole mark. The id is the sequence number.
 pub(in crate::queue) fn put_accept(buffer: &mut Vec<u8>, queue: u16, id: u32, mark: u32) {
     let start = begin(buffer, VERDICT, REQUEST, id, queue);

@@ -7,6 +7,7 @@ mod failures;
 mod http;
 mod log;
 mod marks;
+mod mode;
 mod observe;
 mod others;
 mod pressure;
@@ -98,6 +99,7 @@ pub(crate) const CASES: &[Case] = &[
     case("packets_that_find_no_room_are_counted_and_none_passes", pressure::overflow),
     case("default_buffer_overflows_before_the_queue", pressure::overflow_by_default),
     case("open_passes_what_finds_no_room_and_counts_it", pressure::overflow_open),
+    case("overflow_follows_a_change_of_the_mode", pressure::overflow_after_a_change),
     case("packets_lost_to_a_removed_base_chain_are_counted", pressure::base_chain_removed),
     case("ipv4_options_do_not_hide_a_destination", shapes::options),
     case("ipv6_extension_headers_do_not_hide_a_destination", shapes::extension_headers),
@@ -128,6 +130,12 @@ pub(crate) const CASES: &[Case] = &[
     once("commands_in_the_documents_run", documents::commands),
     once("native_commands_open_the_gate", documents::open_the_gate),
     once("change_commands_are_recorded_with_who_asked", commands::who_asked),
+    case("mode_is_changed_while_packets_flow", mode::switch),
+    once("mode_that_nobody_confirms_goes_back", mode::unconfirmed),
+    once("commanded_mode_outlives_the_daemon_and_yields_to_the_configuration", mode::kept),
+    case("pause_ends_by_itself_and_changes_verdicts_only", mode::pause),
+    once("mode_change_that_fails_half_way_is_taken_back", mode::failing_step),
+    once("mode_of_an_open_gateway_changes_verdicts_only", mode::open),
     case("monitor_mode_accounts_for_every_packet", observe::monitor_accounting),
     case("monitor_list_never_weakens_a_block", observe::monitor_list),
     case("counters_equal_what_the_receivers_saw", observe::accounting),

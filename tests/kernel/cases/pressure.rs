@@ -55,12 +55,37 @@ pub(super) fn overflow_by_default(bench: &Bench<'_>) -> Res {
     sent_is_arrived_and_lost(bench, &Site::new(setup)?)
 }
 
-fn sent_is_arrived_and_lost(bench: &Bench<'_>, site: &Site) -> Res {
+/// The same after a change of the mode by command, which takes the kernel's leave to accept what finds no
+/// room; and the other way round, which gives it.
+pub(super) fn overflow_after_a_change(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    (setup.mode, setup.buffer) = ("monitor", Some(BUFFER));
+    let site = Site::new(setup)?;
     let daemon = site.start()?;
+    site.kordon_ok("mode enforce -c kordon.toml")?;
+    account_for_an_overflow(bench, &daemon)?;
+    site.kordon_ok("mode monitor -c kordon.toml")?;
+    daemon.freeze()?;
+    let mut streams = [bench.lab.stream(BLOCKED)?, bench.lab.stream(ALLOWED6)?];
+    streams.iter_mut().try_for_each(|stream| stream.send_many(MANY))?;
+    std::thread::sleep(Duration::from_millis(300));
+    let excess: u32 = streams.iter().map(|s| bench.lab.ledger().arrived(s.id())).sum();
+    drain(&daemon)?;
+    if excess == 0 {
+        return Err("in monitor mode nothing passed a full queue".to_owned());
+    }
+    streams.iter().try_for_each(|stream| bench.lab.all_arrived(stream))
+}
+
+fn sent_is_arrived_and_lost(bench: &Bench<'_>, site: &Site) -> Res {
+    account_for_an_overflow(bench, &site.start()?)
+}
+
+fn account_for_an_overflow(bench: &Bench<'_>, daemon: &Daemon) -> Res {
     bench.lab.passes(ALLOWED, N)?;
     bench.lab.passes(ALLOWED6, N)?;
     for round in 1..=2 {
-        let before = (accepted(&daemon)?, dropped(&daemon)?, lost(&daemon, "buffer")?);
+        let before = (accepted(daemon)?, dropped(daemon)?, lost(daemon, "buffer")?);
         daemon.freeze()?;
         let mut streams =
             [bench.lab.stream(ALLOWED)?, bench.lab.stream(ALLOWED6)?, bench.lab.stream(BLOCKED)?];
@@ -72,7 +97,7 @@ fn sent_is_arrived_and_lost(bench: &Bench<'_>, site: &Site) -> Res {
         if early > 0 {
             return Err(format!("round {round}: {early} packets passed a daemon that hangs"));
         }
-        drain(&daemon)?;
+        drain(daemon)?;
         // Let past a full queue, they would have come as far as the gate.
         match rules::gate_dropped()? {
             0 => {}
@@ -82,9 +107,9 @@ fn sent_is_arrived_and_lost(bench: &Bench<'_>, site: &Site) -> Res {
         bench.lab.passes(ALLOWED, 1)?;
         bench.lab.none_arrived(&streams[2])?;
         let arrived: u32 = streams.iter().map(|s| bench.lab.ledger().arrived(s.id())).sum();
-        let accepted = accepted(&daemon)? - before.0 - 1;
-        let dropped = dropped(&daemon)? - before.1;
-        let lost = lost(&daemon, "buffer")? - before.2;
+        let accepted = accepted(daemon)? - before.0 - 1;
+        let dropped = dropped(daemon)? - before.1;
+        let lost = lost(daemon, "buffer")? - before.2;
         let all_happened = arrived > 0 && dropped > 0 && lost > 0;
         let sum = accepted + dropped + lost;
         if u64::from(arrived) != accepted || sum != u64::from(3 * MANY) || !all_happened {
