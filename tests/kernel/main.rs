@@ -96,7 +96,8 @@ fn outside(arguments: &[String], selected: &[&Case]) -> Res<Counts> {
     if selected.is_empty() {
         return Ok(counts);
     }
-    let tools = [enter::TOOLS, &[("promtool", "prometheus")]].concat();
+    let tools =
+        [enter::TOOLS, &[("promtool", "prometheus"), ("prometheus", "prometheus")]].concat();
     let missing = enter::missing_tools(&tools);
     if !missing.is_empty() {
         return Err(format!("missing: {}; scripts/setup installs it", missing.join(", ")));

@@ -11,6 +11,7 @@ mod mode;
 mod observe;
 mod others;
 mod pressure;
+mod prometheus;
 mod refusals;
 mod reload;
 mod restart;
@@ -139,6 +140,7 @@ pub(crate) const CASES: &[Case] = &[
     case("monitor_mode_accounts_for_every_packet", observe::monitor_accounting),
     case("monitor_list_never_weakens_a_block", observe::monitor_list),
     case("counters_equal_what_the_receivers_saw", observe::accounting),
+    once("prometheus_fires_each_alert_when_its_cause_is_made", prometheus::alerts),
     case("promtool_accepts_a_live_scrape", observe::promtool),
     case("status_and_health_answer", observe::status),
 ];
