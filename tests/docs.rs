@@ -328,3 +328,20 @@ fn command_lines_are_found_in_blocks_with_and_without_a_prompt() {
     assert_eq!(shown, [("x.md:3", "kordon why \"a b\"", true), ("x.md:8", "useradd a -b", false)]);
     assert_eq!(found[0].words().unwrap(), ["kordon", "why", "a b"]);
 }
+
+/// Each row of the failure table names the test that shows it, or says in brackets why there is none.
+#[test]
+fn every_row_of_the_failure_table_names_its_test() {
+    let text = read("docs/security.md");
+    let (_, table) = text.split_once("## What leaves the gateway").unwrap();
+    let rows: Vec<&str> = table.lines().skip_while(|l| !l.starts_with("| state")).skip(2).collect();
+    let rows: Vec<&str> = rows.into_iter().take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 20, "only {} rows", rows.len());
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [state, _, _, shown] = cells[..] else { panic!("not four cells: {row}") };
+        let named = quoted(shown).any(|name| name.matches('_').count() >= 3);
+        let excused = shown.starts_with('(') && shown.ends_with(')') && shown.len() > 20;
+        assert!(named || excused, "docs/security.md: `{state}` is shown by {shown:?}");
+    }
+}
