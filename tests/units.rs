@@ -163,3 +163,71 @@ fn a_reload_waits_for_its_outcome() {
     assert_eq!(values(&service, "Type"), ["notify"]);
     assert_eq!(values(&service, "ExecReload"), ["/usr/bin/kordon reload"]);
 }
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path.strip_prefix(root()).unwrap().to_owned());
+        }
+    }
+}
+
+/// What is made for the package is in the package, and what the package names exists.
+#[test]
+fn the_package_forgets_nothing() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let assets: Vec<&str> = manifest
+        .split("\nassets = [\n")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .take_while(|line| *line != "]")
+        .filter_map(|line| line.split('"').nth(1))
+        .collect();
+    assert!(assets.len() > 25, "{assets:?}");
+    for asset in &assets {
+        let there = match asset.strip_suffix('*').or_else(|| asset.strip_suffix("*.md")) {
+            Some(folder) => root().join(folder).is_dir(),
+            None => asset.starts_with("target/") || root().join(asset).is_file(),
+        };
+        assert!(there, "Cargo.toml: package.metadata.deb names {asset}, which is not there");
+    }
+    let mut made = Vec::new();
+    for folder in ["systemd", "docs/man", "docs/completions"] {
+        files(&root().join(folder), &mut made);
+    }
+    // cargo-deb takes these by other keys.
+    let scripts = ["postinst", "prerm", "postrm", "changelog", "copyright"];
+    for path in made {
+        let script =
+            path.starts_with("systemd/deb") && scripts.iter().any(|name| path.ends_with(name));
+        let packed = assets.iter().any(|asset| Path::new(asset) == path);
+        assert!(script || packed, "{} is not in the package", path.display());
+    }
+}
+
+#[test]
+fn a_removal_never_opens_and_an_upgrade_never_stops() {
+    let script = |name: &str| fs::read_to_string(root().join("systemd/deb").join(name)).unwrap();
+    for name in ["postinst", "prerm", "postrm"] {
+        for line in script(name).lines().filter(|line| !line.trim_start().starts_with('#')) {
+            let opens = ["rules remove", "flush ruleset"].iter().any(|word| line.contains(word));
+            assert!(!opens, "{name}: {line}");
+            // Printed, never run.
+            let printed = line.contains("echo ");
+            assert!(
+                printed || !line.contains("nft delete") && !line.contains(" -D FORWARD"),
+                "{name}: {line}"
+            );
+        }
+    }
+    let prerm = script("prerm");
+    let (remove, rest) = prerm.split_once("    remove)").unwrap().1.split_once(";;").unwrap();
+    assert!(remove.contains("stop kordon.service") && !rest.contains("stop kordon.service"));
+    let postinst = script("postinst");
+    let (check, restart) = (postinst.find("kordon check"), postinst.find("restart kordon.service"));
+    assert!(check.unwrap() < restart.unwrap(), "checked before it is restarted");
+}

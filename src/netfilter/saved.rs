@@ -4,8 +4,9 @@
 //! Invariants: the file is replaced whole or not at all; what is read back has passed the same checks as a
 //! configuration, because root turns it into rules while the daemon's user may write the folder.
 
+use std::fs::Permissions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -77,7 +78,9 @@ impl Saved {
             // Never through a link that somebody laid: the file is new, or it is not ours to write.
             let _left_over = std::fs::remove_file(&aside);
             let mut options = std::fs::File::options();
-            let mut file = options.write(true).create_new(true).mode(0o644).open(&aside)?;
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&aside)?;
+            // Whatever the umask: root may write it, and the daemon's user reads it at boot.
+            file.set_permissions(Permissions::from_mode(0o644))?;
             file.write_all(format!("{text}\n").as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&aside, &path)
@@ -177,6 +180,8 @@ mod tests {
             assert_eq!(Saved::read(&folder.0).unwrap(), saved);
         }
         assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left aside");
+        let meta = std::fs::metadata(folder.0.join(FILE)).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o644, "the daemon's user reads it at boot");
     }
 
     #[test]
