@@ -33,6 +33,9 @@ complete -c kordon -n "__fish_kordon_needs_command" -f -a "check" -d 'Check conf
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "why" -d 'What an address meets, by which list and on what basis'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "status" -d 'How the running daemon is doing'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "mode" -d 'Show the mode, or change it while packets flow'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "resume" -d 'End a pause early'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand run" -l log -d 'How much to log on stderr (with fields in the journal, where stderr leads there)' -r -f -a "error\t''
@@ -64,6 +67,38 @@ json\t'For programs'"
 complete -c kordon -n "__fish_kordon_using_subcommand reload" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand reload" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -f -a "monitor" -d 'Drop nothing and count what would be dropped; open in every state'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -f -a "enforce" -d 'Drop what a block list names'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -f -a "confirm" -d 'Keep the mode that was set with --confirm-within'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from monitor" -l confirm-within -d 'Go back by itself after this time unless `kordon mode confirm` came (1s to 24h)' -r
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from monitor" -l why -d 'Why, for the log and the status' -r
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from monitor" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from monitor" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from monitor" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from enforce" -l confirm-within -d 'Go back by itself after this time unless `kordon mode confirm` came (1s to 24h)' -r
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from enforce" -l why -d 'Why, for the log and the status' -r
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from enforce" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from enforce" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from enforce" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from confirm" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from confirm" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from confirm" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from help" -f -a "monitor" -d 'Drop nothing and count what would be dropped; open in every state'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from help" -f -a "enforce" -d 'Drop what a block list names'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from help" -f -a "confirm" -d 'Keep the mode that was set with --confirm-within'
+complete -c kordon -n "__fish_kordon_using_subcommand mode; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand pause" -l for -d 'For how long (1s to 24h); ends by itself, and with a restart' -r
+complete -c kordon -n "__fish_kordon_using_subcommand pause" -l why -d 'Why, for the log and the status' -r
+complete -c kordon -n "__fish_kordon_using_subcommand pause" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand pause" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand resume" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand resume" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -s h -l help -d 'Print help'
@@ -98,13 +133,19 @@ complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_sub
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Put gate and hold in place (gate first)'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take hold and gate away (hold first): everything passes unjudged until `apply`'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "why" -d 'What an address meets, by which list and on what basis'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "status" -d 'How the running daemon is doing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "why" -d 'What an address meets, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "status" -d 'How the running daemon is doing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "mode" -d 'Show the mode, or change it while packets flow'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "resume" -d 'End a pause early'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check why status reload mode pause resume rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "monitor" -d 'Drop nothing and count what would be dropped; open in every state'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "enforce" -d 'Drop what a block list names'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "confirm" -d 'Keep the mode that was set with --confirm-within'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from rules" -f -a "show" -d 'Print what `apply` would run, or the lines to paste where the rules are yours'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from rules" -f -a "check" -d 'Have the kernel\'s tools test what `apply` would do; nothing is changed'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from rules" -f -a "verify" -d 'Ask the kernel whether what stands is as planned: status 0, otherwise 1'
