@@ -92,6 +92,18 @@ pub(super) fn alerts(bench: &Bench<'_>) -> Res {
 
     prometheus.fires_after("KordonRulesAltered", &[], rules::flush_hold)?;
     prometheus.only_beacon()?;
+    let pause = ["pause", "--config", CONFIG, "--for", "2m", "--why", "a fire drill"];
+    let output = site.kordon_words(&pause)?;
+    if output.code != Some(0) {
+        return Err(format!("`pause` {}", output.said()));
+    }
+    prometheus.fires("KordonPaused", &[])?;
+    std::thread::sleep(Duration::from_secs(2));
+    if prometheus.is_firing("KordonNotEnforcing", &[])? {
+        return Err("a pause is called monitor mode".to_owned());
+    }
+    site.kordon_ok("resume --config kordon.toml")?;
+    prometheus.only_beacon()?;
     let remove = ["rules", "remove", "--config", CONFIG, "--why", "a fire drill"];
     let output = site.kordon_words(&remove)?;
     if output.code != Some(0) {
