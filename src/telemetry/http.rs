@@ -1,10 +1,12 @@
 //! The HTTP endpoint: `/metrics`, `/healthz`, `/readyz`; GET and HEAD only; a thread of its own.
 //!
 //! Invariants, whatever clients do: at most [`CONNECTIONS`] connections, [`REQUEST_LIMIT`] bytes of request
-//! and [`DEADLINE`] for the whole exchange; the thread uses no more than its [`Allowance`] of processor time.
-//! Where a connection too many comes, the oldest unfinished one is closed: a client that asks at once is
-//! served, however many others are slow. Where the allowance is used up, nothing is accepted for a while, and
-//! the kernel refuses what its backlog cannot hold. Packet threads are not touched: counters are only read.
+//! and [`DEADLINE`] for an exchange; the thread uses no more than its [`Allowance`] of processor time. Where a
+//! connection too many comes, the oldest unfinished one is closed: a client that asks at once is served,
+//! however many others are slow. [`KEPT`] connections may stay open and ask again, first come, first served:
+//! a Prometheus that was there before a flood does not notice it. Where the allowance is used up, nothing is
+//! accepted for a while, and the kernel refuses what its backlog cannot hold. Packet threads are not touched:
+//! counters are only read.
 
 mod allowance;
 mod answer;
@@ -25,14 +27,18 @@ use crate::failure::{ExitStatus, Failure};
 
 use allowance::Allowance;
 use answer::{Answers, too_large};
-use request::{REQUEST_LIMIT, is_complete};
+use request::{REQUEST_LIMIT, is_complete, may_ask_again};
 
 /// The most connections that wait for their client.
 const CONNECTIONS: usize = 64;
 /// The most connections taken up in one round, before the allowance is looked at again.
 const AT_ONCE: usize = 64;
-/// The whole exchange, from accept to the last byte.
+/// The most connections that stay open for another request.
+const KEPT: usize = 16;
+/// The whole exchange, from accept (or the request's first byte) to the last byte.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// How long a connection stays open between two requests: longer than anybody's scrape interval.
+const IDLE: Duration = Duration::from_secs(180);
 /// How often the thread looks whether it is to stop, and whose deadline is over.
 const LOOK: u16 = 100;
 
@@ -98,15 +104,29 @@ fn round(listener: &TcpListener, waiting: &mut VecDeque<Exchange>, answers: &mut
     // All are read before the first is answered, so that the metrics, written once, are news to everybody.
     waiting.retain_mut(|exchange| exchange.read().is_ok());
     let now = Instant::now();
+    let mut kept = waiting.iter().filter(|exchange| exchange.keep).count();
     waiting.retain_mut(|exchange| {
-        exchange.answer(answers);
+        if exchange.is_ready() {
+            let again = may_ask_again(&exchange.request);
+            let newly = again && !exchange.keep && kept < KEPT;
+            kept += usize::from(newly);
+            exchange.keep = again && (exchange.keep || newly);
+            exchange.answer = match is_complete(&exchange.request) {
+                true => answers.to(&exchange.request, exchange.keep),
+                false => too_large(),
+            };
+        }
+        let limit = if exchange.is_idle() { IDLE } else { DEADLINE };
+        let in_time = now.saturating_duration_since(exchange.began) < limit;
         // A client that is too slow or goes away is its own loss.
-        !exchange.write().unwrap_or(true)
-            && now.saturating_duration_since(exchange.began) < DEADLINE
+        exchange.write(now).is_ok_and(|done| !done) && in_time
     });
-    while waiting.len() > CONNECTIONS {
-        waiting.pop_front();
-    }
+    let mut unfinished = waiting.iter().filter(|exchange| !exchange.keep).count();
+    waiting.retain(|exchange| {
+        let too_many = !exchange.keep && unfinished > CONNECTIONS;
+        unfinished -= usize::from(too_many);
+        !too_many
+    });
 }
 
 fn accept(listener: &TcpListener, waiting: &mut VecDeque<Exchange>) {
@@ -129,20 +149,37 @@ fn accept(listener: &TcpListener, waiting: &mut VecDeque<Exchange>) {
     }
 }
 
-/// One request and its answer.
+/// A connection: one request and its answer, and maybe the next.
 struct Exchange {
     stream: TcpStream,
+    /// When it was accepted, its last answer was written, or the present request began.
     began: Instant,
     request: Vec<u8>,
     /// Empty while the request is not complete.
     answer: Vec<u8>,
     sent: usize,
+    /// Stays open after the answer.
+    keep: bool,
 }
 
 impl Exchange {
     fn new(stream: TcpStream) -> Self {
         let (request, answer) = (Vec::new(), Vec::new());
-        Exchange { stream, began: Instant::now(), request, answer, sent: 0 }
+        Exchange { stream, began: Instant::now(), request, answer, sent: 0, keep: false }
+    }
+
+    /// Between two requests.
+    fn is_idle(&self) -> bool {
+        self.keep && self.request.is_empty()
+    }
+
+    /// The request is there and waits for its answer.
+    fn is_ready(&self) -> bool {
+        self.answer.is_empty() && self.is_read()
+    }
+
+    fn is_read(&self) -> bool {
+        self.request.len() > REQUEST_LIMIT || is_complete(&self.request)
     }
 
     /// Reads what is there. An error where nothing more will come.
@@ -152,6 +189,9 @@ impl Exchange {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(count) => {
+                    if self.is_idle() {
+                        self.began = Instant::now();
+                    }
                     self.request.extend_from_slice(chunk.get(..count).unwrap_or_default());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -162,21 +202,8 @@ impl Exchange {
         Ok(())
     }
 
-    fn is_read(&self) -> bool {
-        self.request.len() > REQUEST_LIMIT || is_complete(&self.request)
-    }
-
-    fn answer(&mut self, answers: &mut Answers<'_>) {
-        if self.answer.is_empty() && self.is_read() {
-            self.answer = match is_complete(&self.request) {
-                true => answers.to(&self.request),
-                false => too_large(),
-            };
-        }
-    }
-
-    /// Writes what the client takes; true when all is written.
-    fn write(&mut self) -> std::io::Result<bool> {
+    /// Writes what the client takes; true when the connection has done its work.
+    fn write(&mut self, now: Instant) -> std::io::Result<bool> {
         while self.sent < self.answer.len() {
             match self.stream.write(self.answer.get(self.sent..).unwrap_or_default()) {
                 Ok(0) => return Ok(true),
@@ -186,6 +213,10 @@ impl Exchange {
                 Err(error) => return Err(error),
             }
         }
-        Ok(!self.answer.is_empty())
+        if self.answer.is_empty() {
+            return Ok(false);
+        }
+        (self.request, self.answer, self.sent, self.began) = (Vec::new(), Vec::new(), 0, now);
+        Ok(!self.keep)
     }
 }

@@ -18,7 +18,7 @@ impl Answer<'_> {
         Answer { status, kind: "text/plain; charset=utf-8", body }
     }
 
-    fn bytes(&self, head: bool) -> Vec<u8> {
+    fn bytes(&self, head: bool, connection: &str) -> Vec<u8> {
         let phrase = match self.status {
             200 => "OK",
             400 => "Bad Request",
@@ -28,7 +28,7 @@ impl Answer<'_> {
             _ => "Service Unavailable",
         };
         let header = format!(
-            "HTTP/1.1 {} {phrase}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 {} {phrase}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {connection}\r\n\r\n",
             self.status,
             self.kind,
             self.body.len()
@@ -50,31 +50,34 @@ pub(super) struct Answers<'a> {
 }
 
 impl Answers<'_> {
-    /// The whole answer to a request.
-    pub(super) fn to(&mut self, request: &[u8]) -> Vec<u8> {
+    /// The whole answer to a request; it says whether the connection stays open.
+    pub(super) fn to(&mut self, request: &[u8], keep: bool) -> Vec<u8> {
+        let connection = if keep { "keep-alive" } else { "close" };
         match asked(request) {
             Asked::Path("/metrics", head) => {
                 let body = self.metrics.get_or_insert_with(|| self.exporter.text());
                 let kind = "text/plain; version=0.0.4; charset=utf-8";
-                Answer { status: 200, kind, body: body.as_slice().into() }.bytes(head)
+                Answer { status: 200, kind, body: body.as_slice().into() }.bytes(head, connection)
             }
-            Asked::Path("/healthz", head) => health(self.observed).bytes(head),
-            Asked::Path("/readyz", head) => readiness(self.observed).bytes(head),
+            Asked::Path("/healthz", head) => health(self.observed).bytes(head, connection),
+            Asked::Path("/readyz", head) => readiness(self.observed).bytes(head, connection),
             Asked::Path("/", head) => {
-                Answer::text(200, "kordon: /metrics /healthz /readyz\n").bytes(head)
+                Answer::text(200, "kordon: /metrics /healthz /readyz\n").bytes(head, connection)
             }
             Asked::Path(_, head) => {
-                Answer::text(404, "not found: /metrics /healthz /readyz\n").bytes(head)
+                Answer::text(404, "not found: /metrics /healthz /readyz\n").bytes(head, connection)
             }
-            Asked::Method => Answer::text(405, "GET and HEAD only\n").bytes(false),
-            Asked::Nonsense => Answer::text(400, "not an HTTP/1 request\n").bytes(false),
+            Asked::Method => Answer::text(405, "GET and HEAD only\n").bytes(false, connection),
+            Asked::Nonsense => {
+                Answer::text(400, "not an HTTP/1 request\n").bytes(false, connection)
+            }
         }
     }
 }
 
 /// The answer to a request that is longer than is read.
 pub(super) fn too_large() -> Vec<u8> {
-    Answer::text(431, "request header too large\n").bytes(false)
+    Answer::text(431, "request header too large\n").bytes(false, "close")
 }
 
 /// 200 while every packet thread makes progress, and the thread that watches over them.

@@ -37,6 +37,24 @@ pub(super) fn asked(request: &[u8]) -> Asked<'_> {
     }
 }
 
+/// Whether the client may ask again on this connection: HTTP/1.1, it does not want it closed, and nothing but
+/// the header belongs to the request.
+pub(super) fn may_ask_again(request: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(request) else { return false };
+    let mut lines = text.lines();
+    let newer = lines.next().is_some_and(|line| line.ends_with(" HTTP/1.1"));
+    let ends = text.ends_with("\r\n\r\n") || text.ends_with("\n\n");
+    newer
+        && ends
+        && lines.filter_map(|line| line.split_once(':')).all(|(name, value)| {
+            match name.to_ascii_lowercase().as_str() {
+                "connection" => !value.to_ascii_lowercase().contains("close"),
+                "content-length" | "transfer-encoding" => false,
+                _ => true,
+            }
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,11 +70,28 @@ mod tests {
         assert_eq!(asked(b""), Asked::Nonsense);
     }
 
+    #[test]
+    fn a_client_may_ask_again_if_it_wants_to_and_sent_no_more_than_a_header() {
+        assert!(may_ask_again(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+        for request in [
+            &b"GET / HTTP/1.0\r\n\r\n"[..],
+            b"GET / HTTP/1.1\r\nConnection: Close\r\n\r\n",
+            b"GET / HTTP/1.1\r\ncontent-Length: 3\r\n\r\n",
+            b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\nGET /",
+            b"\xff HTTP/1.1\r\n\r\n",
+            b"",
+        ] {
+            assert!(!may_ask_again(request), "{:?}", String::from_utf8_lossy(request));
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn any_bytes_are_a_request_or_not(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             let _ = asked(&bytes);
             let _ = is_complete(&bytes);
+            let _ = may_ask_again(&bytes);
         }
     }
 }
