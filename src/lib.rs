@@ -22,6 +22,7 @@ pub mod control;
 pub mod counters;
 pub mod daemon;
 pub mod decide;
+pub mod doctor;
 pub mod evidence;
 pub mod explain;
 pub mod failure;

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the top of the house to the bottom. A room may use only those below it.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "main",
     "lib",
     "cli",
+    "doctor",
     "daemon",
     "control",
     "netfilter",

@@ -4,6 +4,7 @@
 //! cause carries.
 
 mod check;
+mod doctor;
 mod duration;
 mod mode;
 mod output;
@@ -56,6 +57,9 @@ enum Command {
     /// Check configuration, lists and rules without touching anything
     #[command(after_help = "Example: kordon check --config config/kordon.toml")]
     Check(check::Args),
+    /// What is wrong on this gateway, and what mends it; changes nothing
+    #[command(after_help = "Example: sudo kordon doctor")]
+    Doctor(doctor::Args),
     /// What an address meets, by which list and on what basis
     #[command(
         after_help = "Examples:\n  kordon why 203.0.113.7              asks the running daemon\n  \
@@ -136,6 +140,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(&place, &args),
         Command::Check(args) => check::run(&place, &args),
+        Command::Doctor(args) => doctor::run(&place, &args),
         Command::Why(args) => why::run(&place, &args),
         Command::Status(args) => status::run(&place, &args),
         Command::Reload(args) => reload::run(&place, &args),

@@ -337,6 +337,14 @@ impl fmt::Display for Observed {
     }
 }
 
+/// Runs a tool that only lists, and returns what it prints.
+///
+/// # Errors
+/// As [`apply`].
+pub fn ask(argv: &[&str]) -> Result<String, Failure> {
+    run::run(&render::words(argv), "")
+}
+
 /// Asks the kernel what stands of the plan. Changes nothing.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Everyday commands: who asked.
+//! Everyday commands: who asked, and what the doctor finds.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::lab::process::{self, Output};
-use crate::lab::{Context, Res};
+use crate::lab::{Context, Res, rules};
 use crate::{Bench, Site};
 
 /// The limit of a command.
@@ -108,4 +108,100 @@ fn strangers(site: &Site) -> Res {
     expect("reload -c kordon.toml", 0, "in force")?;
     expect("rules apply -c kordon.toml", 77, "only root may")?;
     expect("rules remove --why x -c kordon.toml", 77, "only root may").map(drop)
+}
+
+/// Result, subject and detail of a finding.
+type Found = (String, String, String);
+
+/// What `kordon doctor` finds: its status, and result, subject and detail of all but what passes.
+fn doctor(site: &Site) -> Res<(i32, Vec<Found>)> {
+    let output = site.kordon("doctor -c kordon.toml -o json")?;
+    let report: Value = serde_json::from_str(&output.stdout).context(output.said())?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let findings = report["findings"].as_array().cloned().unwrap_or_default();
+    if findings.len() < 12 {
+        return Err(format!("only {} findings: {report}", findings.len()));
+    }
+    let found = findings
+        .iter()
+        .map(|one| (text(&one["result"]), text(&one["subject"]), text(&one["detail"])))
+        .filter(|(result, _, _)| result != "pass")
+        .collect();
+    Ok((output.code.unwrap_or(-1), found))
+}
+
+/// On a good gateway nothing fails; each thing that is set wrong is named.
+pub(super) fn doctor_finds(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.tool = Some("iptables");
+    let site = Site::new(setup)?;
+    let daemon = site.start()?;
+    let expect = |code: i32, wanted: &[(&str, &str, &str)]| -> Res {
+        let (status, found) = doctor(&site)?;
+        for (result, subject, says) in wanted {
+            let hit = |one: &Found| one.0 == *result && one.1 == *subject && one.2.contains(says);
+            if !found.iter().any(hit) {
+                return Err(format!("no {result} of {subject} with {says:?} among {found:#?}"));
+            }
+        }
+        let failed = found.iter().any(|(result, _, _)| result == "fail");
+        match status == code && failed == (code == 1) {
+            true => Ok(()),
+            false => Err(format!("status {status} instead of {code}, with {found:#?}")),
+        }
+    };
+    // The machine may have rules of its own to warn of; none in these namespaces, and no failure.
+    expect(0, &[])?;
+    let (_, calm) = doctor(&site)?;
+    if let Some(noise) = calm.iter().find(|(_, subject, _)| subject == "marks" || subject == "hold")
+    {
+        return Err(format!("found on a good gateway: {noise:?}"));
+    }
+    rules::both("-w -t mangle -A PREROUTING -j CONNMARK --restore-mark")?;
+    let set = |name: &str, value: &str| {
+        std::fs::write(format!("/proc/sys/net/{name}"), value).context(name)
+    };
+    set("ipv4/conf/cam0/send_redirects", "1")?;
+    expect(
+        0,
+        &[
+            ("warn", "marks", "CONNMARK --restore-mark"),
+            ("warn", "sysctl", "send_redirects is on for cam0"),
+        ],
+    )?;
+    set("ipv4/ip_forward", "0")?;
+    let outcome = expect(1, &[("fail", "sysctl", "ip_forward")]);
+    set("ipv4/ip_forward", "1")?;
+    outcome?;
+    expect(0, &[])?;
+    daemon.kill()?;
+    expect(1, &[("fail", "daemon", "not running")])?;
+    // Without a daemon nobody moves hold behind it.
+    rules::both("-w -t mangle -A FORWARD -m comment --comment late -j MARK --or-mark 0x4")?;
+    let narrow = ["-w", "-t", "mangle", "-I", "FORWARD", "-s", "192.0.2.99", "-j", "ACCEPT"];
+    process::tool("iptables-nft", &narrow)?;
+    expect(
+        1,
+        &[
+            ("warn", "hold", "--comment late"),
+            ("warn", "hold", "ahead of hold"),
+            ("fail", "rules", "not the last rule"),
+        ],
+    )?;
+    // Somebody else reads the queue.
+    let mut setup = bench.setup();
+    (setup.port, setup.tool) = (setup.port + 1, Some("iptables"));
+    let other = Site::new(setup)?;
+    let _other = other.start()?;
+    if std::fs::read_to_string("/proc/self/net/netfilter/nfnetlink_queue").is_ok() {
+        expect(1, &[("fail", "queues", "queue 40 belongs to another process")])?;
+    }
+    // Who may not look is told so, and nothing passes unseen.
+    if let Some(output) = nobody(&site, "doctor -c kordon.toml")? {
+        let skipped = output.stdout.matches("SKIP  ").count();
+        if skipped < 4 || output.stdout.contains("PASS  rules") {
+            return Err(format!("nobody's doctor {}", output.said()));
+        }
+    }
+    Ok(())
 }
