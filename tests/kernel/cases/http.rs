@@ -40,6 +40,15 @@ pub(super) fn slow_clients(bench: &Bench<'_>) -> Res {
     let before = http_time(&daemon)?;
     let began = Instant::now();
     answers_soon(&daemon).context("beside a thousand slow clients")?;
+    // Somebody far away, whose request comes 20 ms after its connection: of the many, those that wait longest
+    // have to go. (A connection that is closed for a busy machine's sake is no fault.)
+    let far = |_: &u32| {
+        ask_after(Duration::from_millis(20), daemon.address(), Duration::from_secs(2)).is_ok()
+    };
+    let answered = (0..10).filter(far).count();
+    if answered < 5 {
+        return Err(format!("{answered} of 10 questions from far away were answered"));
+    }
     bench.lab.passes(ALLOWED, N)?;
     bench.lab.blocked(BLOCKED, N)?;
     site.kordon_ok("status --config kordon.toml")?;
@@ -48,7 +57,11 @@ pub(super) fn slow_clients(bench: &Bench<'_>) -> Res {
     }
     let share = (http_time(&daemon)? - before) / began.elapsed().as_secs_f64();
     slow.stop()?;
-    println!("    1,000 slow clients cost {:.1} % of a core", share * 100.0);
+    println!(
+        "    1,000 slow clients cost {:.1} % of a core; {answered} of 10 questions from far away were \
+         answered",
+        share * 100.0
+    );
     match share < LIMIT {
         true => answers_soon(&daemon).context("afterwards"),
         false => Err(format!("a thousand slow clients cost {:.1} % of a core", share * 100.0)),
@@ -179,7 +192,13 @@ impl Scraper {
 }
 
 fn ask(address: SocketAddr, limit: Duration) -> Res {
+    ask_after(Duration::ZERO, address, limit)
+}
+
+/// Connects, and asks after a while.
+fn ask_after(pause: Duration, address: SocketAddr, limit: Duration) -> Res {
     let mut stream = TcpStream::connect_timeout(&address, limit).context("connect")?;
+    std::thread::sleep(pause);
     stream.set_read_timeout(Some(limit)).context("read")?;
     stream
         .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
