@@ -19,8 +19,11 @@ use crate::telemetry::{Observed, RulesState};
 const LOOK: Duration = Duration::from_millis(250);
 /// Time between two whole looks while that number stays the same: the gate's counters are read then.
 const WHOLE_LOOK: Duration = Duration::from_secs(5);
-/// Time between two attempts to put the rules back, when the first failed.
+/// Time between two attempts to put the rules back, when [`AT_ONCE`] have failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// Attempts that follow each other with the looks: whoever flushes in several steps makes the first ones fail
+/// in the middle (firewalld's start takes a second).
+const AT_ONCE: u32 = 6;
 
 /// Keeps the rules.
 pub(super) struct Keeper {
@@ -41,6 +44,8 @@ struct State {
     last_right: Option<Instant>,
     /// When and why the rules could not be put back, the last time.
     last_failure: Option<(Instant, Failure)>,
+    /// How often in a row.
+    failures: u32,
 }
 
 /// Puts hold and gate in place, if they are ours to manage.
@@ -61,6 +66,7 @@ pub(super) fn apply(
             removed: None,
             last_right: None,
             last_failure: None,
+            failures: 0,
         }),
     };
     keeper.apply()?;
@@ -204,7 +210,8 @@ impl Keeper {
         if self.look(&mut state) || state.removed.is_some() {
             return;
         }
-        if state.last_failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RETRY) {
+        let lately = state.last_failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RETRY);
+        if lately && state.failures >= AT_ONCE {
             return;
         }
         let gap = last_right.map_or(Duration::ZERO, |at| at.elapsed());
@@ -218,6 +225,7 @@ impl Keeper {
                     applied.to_string().trim_end().replace('\n', "; ")
                 );
                 state.last_failure = None;
+                state.failures = 0;
                 self.look(&mut state);
             }
             Err(failure) => {
@@ -226,6 +234,7 @@ impl Keeper {
                     tracing::error!("rules cannot be put back, trying again: {failure}");
                 }
                 state.last_failure = Some((Instant::now(), failure));
+                state.failures = state.failures.saturating_add(1);
             }
         }
     }

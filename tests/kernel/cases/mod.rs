@@ -115,6 +115,7 @@ pub(crate) const CASES: &[Case] = &[
     once("log_that_cannot_be_written_stops_nothing", log::full),
     once("log_that_nobody_reads_stops_nothing", log::unread),
     once("journal_gets_entries_with_fields", log::journal),
+    once("rules_are_put_back_amid_flushes_of_others", others::put_back_amid_flushes),
     once("rules_removed_on_purpose_stay_removed", others::removed_on_purpose),
     once("gate_stands_before_the_daemon_runs", boot::gate_first),
     once("gate_stands_when_the_configuration_is_broken", boot::broken_configuration),

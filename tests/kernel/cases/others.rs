@@ -109,6 +109,36 @@ pub(super) fn put_back_twice(bench: &Bench<'_>) -> Res {
     bench.lab.blocked(BLOCKED, N)
 }
 
+/// Somebody flushes chain by chain and again and again, as firewalld does: attempts fail in the middle, and the
+/// rules stand within a second after the last flush.
+pub(super) fn put_back_amid_flushes(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.tool = Some("iptables");
+    let site = Site::new(setup)?;
+    let _daemon = site.start()?;
+    let before = rules::snapshot()?;
+    for round in 1..=3 {
+        for _ in 0..15 {
+            for table in ["mangle", "security"] {
+                rules::both(&format!("-w -t {table} -F"))?;
+                // Refused where the daemon has just made a new jump: that is the point.
+                let _ = rules::both(&format!("-w -t {table} -X"));
+            }
+        }
+        let flushed = std::time::Instant::now();
+        let stand = || rules::snapshot().is_ok_and(|now| now == before);
+        if !wait_until(Duration::from_secs(5), stand) {
+            return Err(format!("round {round}: other rules than before:\n{}", rules::snapshot()?));
+        }
+        // A promise of one second; a machine that emulates its processor is given twice that.
+        if flushed.elapsed() > Duration::from_secs(2) {
+            return Err(format!("round {round}: put back after {:?}", flushed.elapsed()));
+        }
+    }
+    bench.lab.passes(ALLOWED, N)?;
+    bench.lab.blocked(BLOCKED, N)
+}
+
 /// `kordon rules remove` goes through the daemon, which wants to know why, says so, and leaves the rules
 /// removed until `rules apply`. Without a daemon it acts by itself.
 pub(super) fn removed_on_purpose(bench: &Bench<'_>) -> Res {
