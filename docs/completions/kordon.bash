@@ -19,6 +19,9 @@ _kordon() {
             kordon,check)
                 cmd="kordon__subcmd__check"
                 ;;
+            kordon,doctor)
+                cmd="kordon__subcmd__doctor"
+                ;;
             kordon,help)
                 cmd="kordon__subcmd__help"
                 ;;
@@ -48,6 +51,9 @@ _kordon() {
                 ;;
             kordon__subcmd__help,check)
                 cmd="kordon__subcmd__help__subcmd__check"
+                ;;
+            kordon__subcmd__help,doctor)
+                cmd="kordon__subcmd__help__subcmd__doctor"
                 ;;
             kordon__subcmd__help,help)
                 cmd="kordon__subcmd__help__subcmd__help"
@@ -167,7 +173,7 @@ _kordon() {
 
     case "${cmd}" in
         kordon)
-            opts="-c -h -V --config --socket --help --version run check why status reload mode pause resume rules help"
+            opts="-c -h -V --config --socket --help --version run check doctor why status reload mode pause resume rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -226,8 +232,42 @@ _kordon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kordon__subcmd__doctor)
+            opts="-o -c -h --output --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kordon__subcmd__help)
-            opts="run check why status reload mode pause resume rules help"
+            opts="run check doctor why status reload mode pause resume rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -241,6 +281,20 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
