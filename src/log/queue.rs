@@ -158,7 +158,10 @@ mod tests {
         assert!((sent - QUEUED - 1..=sent - QUEUED).contains(&lost), "{lost} lost");
         drop(allow);
         for number in 0..sent - lost {
-            assert_eq!(lines.recv_timeout(SOON).unwrap(), format!("line {number}"));
+            let written = lines.recv_timeout(SOON).unwrap();
+            // Where the writer took its first line late, a later one got the room for which the queue was full.
+            let late = number == QUEUED && written > format!("line {number}");
+            assert!(late || written == format!("line {number}"), "{written} instead of {number}");
             if number == 0 {
                 // What is lost is said with the first line that gets through.
                 assert!(
