@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint unit build deb deny advisories bench bench-path setup-deb setup-demo setup-test setup-deny
+.PHONY: help demo test check lint unit build deb deny advisories bench bench-path test-machine setup-deb setup-demo setup-machine setup-test setup-deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,11 +15,15 @@ demo: setup-demo ## a camera, a gateway and two servers on this machine: see kor
 
 test: setup-test lint unit ## everything: formatting, clippy, unit, property, golden and kernel tests
 
-check: test deny ## what CI runs: what `make test` runs, then what `make deny` does
+test-machine: setup-machine deb ## the package on Debian's own kernel and systemd, in an emulated machine (20 minutes)
+	$(CARGO) test --test machine
+
+check: test deny test-machine ## what CI runs: what these three do
 
 lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --test machine -- -D warnings
 
 build: ## the release binary, target/release/kordon
 	$(CARGO) build --release
@@ -45,6 +49,9 @@ unit:
 
 setup-demo:
 	@scripts/setup demo
+
+setup-machine:
+	@scripts/setup machine
 
 setup-test:
 	@scripts/setup test

@@ -229,7 +229,7 @@ fn every_command_and_option_is_documented() {
 
 #[test]
 fn every_test_that_the_security_document_names_exists() {
-    let cases = read("tests/kernel/cases/mod.rs");
+    let cases = read("tests/kernel/cases/mod.rs") + &read("tests/machine/cases/mod.rs");
     let text = read("docs/security.md");
     let names: Vec<&str> = quoted(&text)
         .filter(|name| words(name).count() == 1 && name.matches('_').count() >= 3)

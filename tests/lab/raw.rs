@@ -83,7 +83,7 @@ pub(crate) fn send_v6(stream: &mut Stream, extensions: &[Extension]) -> Res {
     send(AddressFamily::Inet6, &packet, stream.to())
 }
 
-fn udp(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn udp(payload: &[u8]) -> Vec<u8> {
     let mut datagram = Vec::new();
     datagram.extend(40_000_u16.to_be_bytes());
     datagram.extend(PORT.to_be_bytes());
@@ -94,7 +94,7 @@ fn udp(payload: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 1071, over parts of even length.
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub(crate) fn checksum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks_exact(2));
     let mut sum: u32 = words.map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
     while sum > 0xffff {
