@@ -43,6 +43,9 @@ _kordon() {
             kordon,run)
                 cmd="kordon__subcmd__run"
                 ;;
+            kordon,setup)
+                cmd="kordon__subcmd__setup"
+                ;;
             kordon,status)
                 cmd="kordon__subcmd__status"
                 ;;
@@ -75,6 +78,9 @@ _kordon() {
                 ;;
             kordon__subcmd__help,run)
                 cmd="kordon__subcmd__help__subcmd__run"
+                ;;
+            kordon__subcmd__help,setup)
+                cmd="kordon__subcmd__help__subcmd__setup"
                 ;;
             kordon__subcmd__help,status)
                 cmd="kordon__subcmd__help__subcmd__status"
@@ -173,7 +179,7 @@ _kordon() {
 
     case "${cmd}" in
         kordon)
-            opts="-c -h -V --config --socket --help --version run check doctor why status reload mode pause resume rules help"
+            opts="-c -h -V --config --socket --help --version run check setup doctor why status reload mode pause resume rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -267,7 +273,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help)
-            opts="run check doctor why status reload mode pause resume rules help"
+            opts="run check setup doctor why status reload mode pause resume rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -505,6 +511,20 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__setup)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1105,6 +1125,48 @@ _kordon() {
             case "${prev}" in
                 --log)
                     COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__setup)
+            opts="-c -h --interface --cameras --recorder --mode --dry-run --yes --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interface)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cameras)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --recorder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mode)
+                    COMPREPLY=($(compgen -W "monitor enforce" -- "${cur}"))
                     return 0
                     ;;
                 --config)

@@ -30,6 +30,7 @@ complete -c kordon -n "__fish_kordon_needs_command" -s h -l help -d 'Print help'
 complete -c kordon -n "__fish_kordon_needs_command" -s V -l version -d 'Print version'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "why" -d 'What an address meets, by which list and on what basis'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "status" -d 'How the running daemon is doing'
@@ -51,6 +52,16 @@ json\t'For programs'"
 complete -c kordon -n "__fish_kordon_using_subcommand check" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand check" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -l interface -d 'The interface that the cameras are behind' -r
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -l cameras -d 'A camera network, instead of the interface\'s own; may be repeated' -r
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -l recorder -d 'A recorder that cameras must reach whatever a list says; may be repeated' -r
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -l mode -d 'What to begin with' -r -f -a "monitor\t'Drops nothing, counts what it would drop'
+enforce\t'Drops'"
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -l dry-run -d 'Show the difference and write nothing'
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -l yes -d 'Write without asking'
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kordon -n "__fish_kordon_using_subcommand doctor" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'"
 complete -c kordon -n "__fish_kordon_using_subcommand doctor" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
@@ -139,17 +150,18 @@ complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_sub
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Put gate and hold in place (gate first)'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take hold and gate away (hold first): everything passes unjudged until `apply`'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "why" -d 'What an address meets, by which list and on what basis'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "status" -d 'How the running daemon is doing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "mode" -d 'Show the mode, or change it while packets flow'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "resume" -d 'End a pause early'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check doctor why status reload mode pause resume rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "why" -d 'What an address meets, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "status" -d 'How the running daemon is doing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "mode" -d 'Show the mode, or change it while packets flow'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "resume" -d 'End a pause early'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "monitor" -d 'Drop nothing and count what would be dropped; open in every state'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "enforce" -d 'Drop what a block list names'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "confirm" -d 'Keep the mode that was set with --confirm-within'

@@ -11,6 +11,7 @@ mod output;
 mod reload;
 mod rules;
 mod run;
+mod setup;
 mod status;
 mod why;
 
@@ -57,6 +58,10 @@ enum Command {
     /// Check configuration, lists and rules without touching anything
     #[command(after_help = "Example: kordon check --config config/kordon.toml")]
     Check(check::Args),
+    /// Write a configuration for an interface, after showing the difference
+    #[command(after_help = "Examples:\n  sudo kordon setup --interface vlan20 --dry-run\n  \
+        sudo kordon setup --interface vlan20 --recorder 192.0.2.200")]
+    Setup(setup::Args),
     /// What is wrong on this gateway, and what mends it; changes nothing
     #[command(after_help = "Example: sudo kordon doctor")]
     Doctor(doctor::Args),
@@ -140,6 +145,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(&place, &args),
         Command::Check(args) => check::run(&place, &args),
+        Command::Setup(args) => setup::run(&place, &args),
         Command::Doctor(args) => doctor::run(&place, &args),
         Command::Why(args) => why::run(&place, &args),
         Command::Status(args) => status::run(&place, &args),

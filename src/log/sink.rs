@@ -63,7 +63,7 @@ fn timestamp(time: SystemTime) -> String {
 }
 
 /// Year, month and day of a day since 1970-01-01, by counting eras of 400 years from 0000-03-01.
-fn date(days: u64) -> (u64, u64, u64) {
+pub fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::lab::process::{self, Output};
+use crate::lab::topology::*;
 use crate::lab::{Context, Res, rules};
 use crate::{Bench, Site};
 
@@ -204,4 +205,90 @@ pub(super) fn doctor_finds(bench: &Bench<'_>) -> Res {
         }
     }
     Ok(())
+}
+
+fn bridge_port_is_refused(refuse: &dyn Fn(&str, i32, &str) -> Res) -> Res {
+    let ip =
+        |line: &str| process::tool("ip", &line.split_whitespace().collect::<Vec<_>>()).map(drop);
+    let tried = (|| {
+        ip("link add br7 type bridge")?;
+        ip("link add port7 type veth peer name port8")?;
+        ip("link set port7 master br7")?;
+        let port = "setup --interface port7 --yes -c kordon.toml";
+        refuse(port, 69, "port7 is a port of bridge br7")
+    })();
+    for link in ["br7", "port7"] {
+        // Those that were not made are not there.
+        let _ = ip(&format!("link delete {link}"));
+    }
+    tried
+}
+
+/// The configuration that setup writes is the one that was shown, works, and leaves the old one beside it.
+pub(super) fn setup_writes(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let read = |file: &str| std::fs::read_to_string(site.folder().join(file)).context(file);
+    let before = read("kordon.toml")?;
+    let refuse = |arguments: &str, code: i32, says: &str| -> Res {
+        let output = site.kordon(arguments)?;
+        if output.code != Some(code) || !output.stderr.contains(says) {
+            return Err(format!("`kordon {arguments}` {}", output.said()));
+        }
+        match read("kordon.toml")? == before {
+            true => Ok(()),
+            false => Err(format!("`kordon {arguments}` changed the configuration")),
+        }
+    };
+    refuse(
+        "setup --interface cam7 --yes -c kordon.toml",
+        2,
+        "no interface cam7; there are: cam0, ",
+    )?;
+    refuse("setup --interface cam0 --dry-run -c kordon.toml", 0, "nothing written")?;
+    refuse("setup --interface cam0 -c kordon.toml", 2, "--yes")?;
+    bridge_port_is_refused(&refuse)?;
+    let order = format!(
+        "setup --interface cam0 --cameras 192.0.2.0/25 --recorder {BLOCKED} --mode enforce --yes \
+         -c kordon.toml"
+    );
+    let said = site.kordon_ok(&order)?;
+    for part in
+        ["- networks = [", "+ networks = [\"192.0.2.0/25\"]", "+ name = \"recorders\"", "next:"]
+    {
+        if !said.contains(part) {
+            return Err(format!("setup does not show {part:?}:\n{said}"));
+        }
+    }
+    let folder = std::fs::read_dir(site.folder()).context("the folder")?;
+    let kept: Vec<_> = folder
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with(".bak"))
+        .map(|entry| std::fs::read_to_string(entry.path()).unwrap_or_default())
+        .collect();
+    if kept != [before] {
+        return Err(format!("{} old configurations are kept, or another", kept.len()));
+    }
+    let again = site.kordon(&order)?;
+    if !again.stderr.contains("nothing to change") {
+        return Err(format!("a second time: {}", again.said()));
+    }
+    let _daemon = site.start()?;
+    bench.lab.passes(BLOCKED, 20)?;
+    bench.lab.blocked("203.0.113.11".parse().context("address")?, 20)?;
+    bench.lab.passes(ALLOWED, 20)?;
+    // Without an old one: the shipped one, with the networks of the interface itself, in monitor mode.
+    std::fs::create_dir(site.folder().join("fresh")).context("fresh")?;
+    site.kordon_ok("setup --interface cam0 --yes -c fresh/kordon.toml")?;
+    let text = read("fresh/kordon.toml")?;
+    for part in ["mode = \"monitor\"", "interfaces = [\"cam0\"]", "192.0.2.0/2", "2001:db8:1::/64"]
+    {
+        if !text.contains(part) {
+            return Err(format!("a fresh configuration without {part}:\n{text}"));
+        }
+    }
+    let rules = site.kordon_ok("rules show -c fresh/kordon.toml")?;
+    match rules.contains("cam0") && rules.contains("192.0.2.") {
+        true => Ok(()),
+        false => Err(format!("rules of a fresh configuration:\n{rules}")),
+    }
 }

@@ -132,6 +132,7 @@ pub(crate) const CASES: &[Case] = &[
     once("commands_in_the_documents_run", documents::commands),
     once("native_commands_open_the_gate", documents::open_the_gate),
     once("change_commands_are_recorded_with_who_asked", commands::who_asked),
+    once("setup_writes_what_it_shows_and_keeps_what_was_there", commands::setup_writes),
     once("doctor_finds_nothing_on_a_good_gateway_and_names_what_is_wrong", commands::doctor_finds),
     case("mode_is_changed_while_packets_flow", mode::switch),
     once("mode_that_nobody_confirms_goes_back", mode::unconfirmed),

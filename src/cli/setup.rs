@@ -1,0 +1,368 @@
+//! `kordon setup`: a configuration for an interface, shown as a difference before it is written.
+//!
+//! Invariants: nothing is written that the configuration's own reader would refuse; what was there before is
+//! kept beside it, under a name that nothing else has.
+
+mod diff;
+mod draft;
+mod networks;
+
+use std::fs;
+use std::io::{BufRead, IsTerminal};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::ValueEnum;
+use ipnet::IpNet;
+
+use self::diff::diff;
+use self::draft::{Draft, SHIPPED};
+use super::{Place, output};
+use crate::config::{self, Config};
+use crate::failure::{ExitStatus, Failure};
+use crate::log::date;
+use crate::netfilter;
+
+/// The file of recorders, beside the configuration.
+const RECORDERS: &str = "lists.d/recorders.txt";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The interface that the cameras are behind
+    #[arg(long, value_name = "NAME")]
+    interface: String,
+
+    /// A camera network, instead of the interface's own; may be repeated
+    #[arg(long, value_name = "NET")]
+    cameras: Vec<IpNet>,
+
+    /// A recorder that cameras must reach whatever a list says; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    recorder: Vec<IpAddr>,
+
+    /// What to begin with
+    #[arg(long, value_enum, default_value = "monitor")]
+    mode: Mode,
+
+    /// Show the difference and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Write without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Drops nothing, counts what it would drop.
+    Monitor,
+    /// Drops.
+    Enforce,
+}
+
+/// A file that would be written.
+struct New {
+    path: PathBuf,
+    old: String,
+    text: String,
+}
+
+pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
+    let file = place.config();
+    let links = networks::links()?;
+    check_interface(&args.interface, &links)?;
+    let cameras = match args.cameras.as_slice() {
+        [] => networks::of_cameras(&args.interface, &links),
+        told => told.iter().map(IpNet::trunc).collect(),
+    };
+    for line in remarks(args, &links, &cameras) {
+        output::talk(&line);
+    }
+    let enforces = Config::load(file).is_ok_and(|config| config.mode == config::Mode::Enforce);
+    if enforces && args.mode == Mode::Monitor {
+        output::talk("note: the file says enforce now; --mode enforce keeps that");
+    }
+    let news = [Some(configuration(file, args, &cameras)?), recorders(file, &args.recorder)?];
+    let news: Vec<New> = news.into_iter().flatten().filter(|new| new.old != new.text).collect();
+    if news.is_empty() {
+        output::talk(&format!("{}: nothing to change", file.display()));
+        return next_steps(place, args);
+    }
+    for new in &news {
+        let (path, difference) = (new.path.display(), diff(&new.old, &new.text));
+        output::data(&format!("{path}\n{difference}\n"))?;
+    }
+    if args.dry_run {
+        output::talk("nothing written (--dry-run)");
+        return Ok(ExitCode::SUCCESS);
+    }
+    check_draft(file, &news)?;
+    if !args.yes && !confirmed()? {
+        output::talk("nothing written");
+        return Ok(ExitCode::FAILURE);
+    }
+    for new in &news {
+        if let Some(kept) = write(new)? {
+            output::talk(&format!(
+                "{}: the old file is kept as {}",
+                new.path.display(),
+                kept.display()
+            ));
+        }
+    }
+    next_steps(place, args)
+}
+
+/// An interface that is not there, or that belongs to another one, is no place for cameras.
+fn check_interface(name: &str, links: &[networks::Link]) -> Result<(), Failure> {
+    if !links.iter().any(|link| link.name == name) {
+        let there: Vec<&str> =
+            links.iter().map(|link| link.name.as_str()).filter(|name| *name != "lo").collect();
+        return Err(Failure::new(
+            ExitStatus::Usage,
+            format!("setup: no interface {name}; there are: {}", there.join(", ")),
+        ));
+    }
+    if name == "lo" {
+        return Err(Failure::new(ExitStatus::Usage, "setup: no camera is behind lo"));
+    }
+    match netfilter::enslaved(&[name.to_owned()])?.first() {
+        Some(one) => Err(Failure::new(
+            ExitStatus::Unavailable,
+            format!("setup: {one}: kordon setup --interface {}", one.master),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What the user should know before writing.
+fn remarks(args: &Args, links: &[networks::Link], cameras: &[IpNet]) -> Vec<String> {
+    let name = &args.interface;
+    let mut remarks = Vec::new();
+    if networks::has_default_route(name) {
+        remarks.push(format!("note: {name} carries the default route: is it not the way out?"));
+    }
+    match cameras {
+        [] => remarks
+            .push(format!("note: {name} has no address; cameras are told by the interface alone")),
+        some => {
+            let some: Vec<String> = some.iter().map(IpNet::to_string).collect();
+            remarks.push(format!("camera networks: {}", some.join(", ")));
+        }
+    }
+    let others: Vec<String> = links
+        .iter()
+        .filter(|link| link.name != *name && link.name != "lo")
+        .flat_map(|link| link.networks.iter().map(move |net| format!("{} {net}", link.name)))
+        .collect();
+    if !others.is_empty() {
+        remarks.push(format!(
+            "other networks here: {} (a recorder there that a list might name: --recorder ADDRESS)",
+            others.join(", ")
+        ));
+    }
+    remarks
+}
+
+fn configuration(file: &Path, args: &Args, cameras: &[IpNet]) -> Result<New, Failure> {
+    let old = existing(file)?;
+    let mut draft = Draft::new(old.as_deref().unwrap_or(SHIPPED));
+    let array = |words: Vec<String>| {
+        let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+        format!("[{}]", quoted.join(", "))
+    };
+    let mode = match args.mode {
+        Mode::Monitor => "\"monitor\"",
+        Mode::Enforce => "\"enforce\"",
+    };
+    draft.set("", "mode", mode);
+    draft.set("cameras", "networks", &array(cameras.iter().map(IpNet::to_string).collect()));
+    draft.set("cameras", "interfaces", &array(vec![args.interface.clone()]));
+    // Known by its path: whoever renamed the list still has it.
+    if !args.recorder.is_empty() && !draft.text().contains(&format!("\"{RECORDERS}\"")) {
+        draft.append(&format!(
+            "# Recorders that cameras must reach, whatever a block list says.\n[[list]]\n\
+             name = \"recorders\"\npath = \"{RECORDERS}\"\nkind = \"prefix\"\naction = \"allow\"\n"
+        ));
+    }
+    Ok(New { path: file.to_path_buf(), old: old.unwrap_or_default(), text: draft.text() })
+}
+
+/// The list of recorders with these added.
+fn recorders(config: &Path, addresses: &[IpAddr]) -> Result<Option<New>, Failure> {
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let path = folder(config).join(RECORDERS);
+    let old = existing(&path)?.unwrap_or_default();
+    let mut text = match old.is_empty() {
+        true => "# Recorders that cameras must reach; written by kordon setup.\n".to_owned(),
+        false => old.clone(),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for address in addresses {
+        let known =
+            text.lines().any(|line| line.split_whitespace().next() == Some(&address.to_string()));
+        if !known {
+            text.push_str(&format!("{address}\n"));
+        }
+    }
+    Ok(Some(New { path, old, text }))
+}
+
+fn folder(config: &Path) -> &Path {
+    match config.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+/// The text of a file, if it is there.
+fn existing(path: &Path) -> Result<Option<String>, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::reading(path, &error)),
+    }
+}
+
+/// Reads the new configuration as the daemon would, from a file beside the old one.
+fn check_draft(file: &Path, news: &[New]) -> Result<(), Failure> {
+    let Some(new) = news.iter().find(|new| new.path == file) else { return Ok(()) };
+    let aside = folder(file).join(format!(".kordon-setup-{}.toml", std::process::id()));
+    fs::write(&aside, &new.text).map_err(|error| writing(&aside, &error))?;
+    let outcome = Config::load(&aside);
+    let _gone = fs::remove_file(&aside);
+    outcome.map(drop).map_err(|failure| {
+        let message =
+            failure.message.replace(&aside.display().to_string(), &file.display().to_string());
+        Failure::new(failure.status, format!("setup: the result would be refused: {message}"))
+    })
+}
+
+/// Asks on a terminal.
+fn confirmed() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(
+            ExitStatus::Usage,
+            "setup: nothing written: no terminal to ask on; give --yes to write",
+        ));
+    }
+    output::talk("write this? [y/N]");
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.map_err(|error| Failure::new(ExitStatus::Failed, format!("stdin: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Writes a file whole; returns where the old one is kept, if there was one.
+fn write(new: &New) -> Result<Option<PathBuf>, Failure> {
+    let path = &new.path;
+    if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
+        fs::create_dir_all(parent).map_err(|error| writing(parent, &error))?;
+    }
+    let kept = match path.exists() {
+        true => {
+            let kept = free_name(path, today());
+            fs::copy(path, &kept).map_err(|error| writing(&kept, &error))?;
+            Some(kept)
+        }
+        false => None,
+    };
+    let aside = PathBuf::from(format!("{}.new", path.display()));
+    let write = || -> std::io::Result<()> {
+        fs::write(&aside, &new.text)?;
+        if let Ok(meta) = fs::metadata(path) {
+            fs::set_permissions(&aside, meta.permissions())?;
+        }
+        fs::rename(&aside, path)
+    };
+    write().map_err(|error| writing(path, &error))?;
+    Ok(kept)
+}
+
+/// `FILE.2026-11-25.bak`, or with a number behind the date.
+fn free_name(path: &Path, day: String) -> PathBuf {
+    let name = |number: u32| match number {
+        1 => PathBuf::from(format!("{}.{day}.bak", path.display())),
+        _ => PathBuf::from(format!("{}.{day}-{number}.bak", path.display())),
+    };
+    (1..).map(name).find(|name| !name.exists()).unwrap_or_else(|| name(0))
+}
+
+fn today() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let (year, month, day) = date(seconds / 86_400);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+fn writing(path: &Path, error: &std::io::Error) -> Failure {
+    let status = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => ExitStatus::NoPermission,
+        std::io::ErrorKind::NotFound => ExitStatus::NoInput,
+        _ => ExitStatus::Failed,
+    };
+    Failure::new(status, format!("{}: {error}", path.display()))
+}
+
+fn next_steps(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
+    let config = match &place.config {
+        Some(config) => format!(" -c {}", config.display()),
+        None => String::new(),
+    };
+    let mut text = format!(
+        "next:\n  kordon check{config}\n  systemctl enable --now kordon-gate kordon    # restart kordon if \
+         it runs already\n  kordon status{config}\n  kordon doctor{config}\n"
+    );
+    if args.mode == Mode::Monitor {
+        text.push_str(&format!(
+            "after a look at what it would drop:\n  kordon mode enforce --confirm-within 10m{config}\n  \
+             kordon mode confirm{config}\n"
+        ));
+    }
+    output::data(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_file_is_kept_under_a_name_of_its_own() {
+        let folder = std::env::temp_dir().join(format!("kordon-setup-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("kordon.toml");
+        let new =
+            |text: &str| New { path: path.clone(), old: String::new(), text: text.to_owned() };
+        assert_eq!(write(&new("one")).unwrap(), None);
+        let first = write(&new("two")).unwrap().unwrap();
+        let second = write(&new("three")).unwrap().unwrap();
+        assert_ne!(first, second);
+        for (file, text) in [(&first, "one"), (&second, "two"), (&path, "three")] {
+            assert_eq!(fs::read_to_string(file).unwrap(), text);
+        }
+        assert!(first.display().to_string().ends_with(&format!("kordon.toml.{}.bak", today())));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_recorder_is_added_once() {
+        let folder = std::env::temp_dir().join(format!("kordon-recorders-{}", std::process::id()));
+        fs::create_dir_all(folder.join("lists.d")).unwrap();
+        let config = folder.join("kordon.toml");
+        let one: IpAddr = "198.51.100.7".parse().unwrap();
+        let made = recorders(&config, &[one, one]).unwrap().unwrap();
+        assert_eq!(made.text.matches("198.51.100.7").count(), 1);
+        fs::write(&made.path, "198.51.100.7 # NVR").unwrap();
+        let two: IpAddr = "2001:db8::7".parse().unwrap();
+        let made = recorders(&config, &[one, two]).unwrap().unwrap();
+        assert_eq!(made.text, "198.51.100.7 # NVR\n2001:db8::7\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
