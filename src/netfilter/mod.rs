@@ -27,6 +27,7 @@ pub use change::Change;
 pub use generation::Generation;
 pub use links::{Enslaved, enslaved};
 pub use plan::Plan;
+pub use run::be_patient;
 pub use saved::Saved;
 
 use crate::config::RulesBackend;

@@ -6,15 +6,24 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::process::{Child, Command, ExitStatus as Ended, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use crate::failure::{ExitStatus, Failure};
 
-/// The most that one run may take. Without load it takes some 10 ms; nft may wait for others' transactions.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Seconds that one run may take. Without load it takes some 10 ms; nft may wait for others' transactions.
+static DEADLINE: AtomicU64 = AtomicU64::new(10);
+/// Seconds for whoever has nothing else to do: at boot a run loads modules while everything else starts (15 s
+/// were seen on an emulated machine), and to kill it leaves the gateway open.
+const PATIENT: u64 = 60;
 /// The least time between two looks whether the program has ended.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// From now on a run of this process may take a minute instead of ten seconds.
+pub fn be_patient() {
+    DEADLINE.store(PATIENT, Ordering::Relaxed);
+}
 
 /// What a program left behind.
 pub(super) struct Output {
@@ -40,9 +49,9 @@ pub(super) fn run(argv: &[String], input: &str) -> Result<String, Failure> {
 ///
 /// # Errors
 /// 69 if the program is not installed (names the Debian package), 1 if it cannot be run or does not end
-/// within ten seconds; it is killed then.
+/// within ten seconds (a minute after [`be_patient`]); it is killed then.
 pub(super) fn attempt(argv: &[String], input: &str) -> Result<Output, Failure> {
-    attempt_within(argv, input, DEADLINE)
+    attempt_within(argv, input, Duration::from_secs(DEADLINE.load(Ordering::Relaxed)))
 }
 
 fn attempt_within(argv: &[String], input: &str, limit: Duration) -> Result<Output, Failure> {

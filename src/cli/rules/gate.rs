@@ -14,6 +14,7 @@ use crate::netfilter::{self, Plan, Saved, Tool};
 
 /// Puts the gate in place; returns what was done, in words.
 pub(super) fn apply(place: &Place) -> Result<String, Failure> {
+    netfilter::be_patient();
     // A daemon puts hold back as well, counts what happened, and knows of a removal on purpose.
     let request = Request::Rules { order: RulesOrder::Gate, sudo_user: claimed() };
     match client::ask(&place.socket(), &request) {
