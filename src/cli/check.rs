@@ -48,6 +48,20 @@ impl Findings {
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
+    let findings = look(place);
+    print(&findings, args.output)?;
+    Ok(match &findings.first_failure {
+        None => ExitCode::SUCCESS,
+        Some(failure) => ExitCode::from(failure.status.code()),
+    })
+}
+
+/// The first thing that would keep a daemon from starting with this configuration.
+pub(super) fn first_failure(place: &Place) -> Option<Failure> {
+    look(place).first_failure
+}
+
+fn look(place: &Place) -> Findings {
     let mut findings = Findings { schema: 1, ..Findings::default() };
     match Config::load(place.config()) {
         Err(failure) => findings.fail("config", failure),
@@ -65,11 +79,7 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
             check_kernel(&config, &mut findings);
         }
     }
-    print(&findings, args.output)?;
-    Ok(match &findings.first_failure {
-        None => ExitCode::SUCCESS,
-        Some(failure) => ExitCode::from(failure.status.code()),
-    })
+    findings
 }
 
 fn check_interfaces(config: &Config, findings: &mut Findings) {

@@ -9,6 +9,7 @@ mod duration;
 mod mode;
 mod output;
 mod reload;
+mod restart;
 mod rules;
 mod run;
 mod setup;
@@ -91,6 +92,9 @@ enum Command {
     /// End a pause early
     #[command(after_help = "Example: kordon resume")]
     Resume,
+    /// Check what the next daemon will read, then have systemd restart it; packets wait meanwhile
+    #[command(after_help = "Example: kordon restart")]
+    Restart(restart::Args),
     /// Show, test, apply, verify or remove the hold and gate rules in the kernel
     #[command(after_help = "Example: kordon rules show")]
     Rules(rules::Args),
@@ -153,6 +157,7 @@ pub fn main() -> ExitCode {
         Command::Mode(args) => mode::run(&place, args),
         Command::Pause(args) => mode::pause(&place, args),
         Command::Resume => mode::resume(&place),
+        Command::Restart(args) => restart::run(&place, &args),
         Command::Rules(args) => rules::run(&place, &args),
     };
     match outcome {

@@ -244,9 +244,20 @@ impl Site {
 
     /// [`Site::kordon`], argument by argument.
     pub(crate) fn kordon_words(&self, arguments: &[&str]) -> Res<Output> {
+        process::run(&mut self.command(arguments)?, COMMAND)
+    }
+
+    /// [`Site::kordon`] with these variables in its environment.
+    pub(crate) fn kordon_with(&self, arguments: &str, environment: &[(&str, &str)]) -> Res<Output> {
+        let words: Vec<&str> = arguments.split_whitespace().collect();
+        let mut command = self.command(&words)?;
+        process::run(command.envs(environment.iter().copied()), COMMAND)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Res<Command> {
         let mut command = Command::new(binary()?);
         command.args(arguments).current_dir(&self.folder).env("NO_COLOR", "1");
-        process::run(&mut command, COMMAND)
+        Ok(command)
     }
 
     /// [`Site::kordon`] that must succeed; returns its standard output.

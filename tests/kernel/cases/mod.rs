@@ -94,6 +94,7 @@ pub(crate) const CASES: &[Case] = &[
     native("stopped_for_good_nothing_passes", restart::stopped_for_good),
     native("successor_beside_a_living_reader_is_refused", restart::living_reader),
     native("broken_stored_socket_is_replaced", restart::broken),
+    native("restart_command_checks_before_it_restarts", restart::command),
     native("snapshot_stays_in_force_while_lists_are_bad", restart::bad_lists),
     native("damaged_snapshot_is_named_and_ignored", restart::damaged),
     native("restart_changes_queues_without_losing_what_waits", restart::changed_queues),

@@ -381,3 +381,77 @@ pub(super) fn damaged(bench: &Bench<'_>) -> Res {
         _ => Err(format!("a whole snapshot was ignored:\n{log}")),
     }
 }
+
+/// `kordon restart` leaves the daemon alone while its check fails, and waits for the next one when it asks for it.
+pub(super) fn command(bench: &Bench<'_>) -> Res {
+    // A stand-in for systemctl: it says that it was asked, and waits until it is done.
+    const SYSTEMCTL: &str = "#!/bin/sh\n\
+        case \"$1\" in\n\
+        restart) echo \"$@\" >asked; while [ ! -e done ]; do sleep 0.01; done; exit \"$(cat done)\" ;;\n\
+        show) echo 65 ;;\n\
+        esac\n";
+    let site = bench.site()?;
+    let tools = site.folder().join("tools");
+    std::fs::create_dir(&tools).context("a folder")?;
+    std::fs::write(tools.join("systemctl"), SYSTEMCTL).context("systemctl")?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(tools.join("systemctl"), mode).context("systemctl")?;
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap_or_default());
+    let restart = || site.kordon_with("restart --config kordon.toml", &[("PATH", &path)]);
+    let asked = || std::fs::read_to_string(site.folder().join("asked")).ok();
+
+    let mut manager = Supervisor::new(&site)?;
+    let first = manager.start()?.pid();
+    // Without systemd it says what to do.
+    let output = restart()?;
+    let what =
+        format!("end process {first} (kill {first}), then start `kordon run --config kordon.toml`");
+    if output.code != Some(1) || !output.stderr.contains(&what) || asked().is_some() {
+        return Err(format!("without systemd it {}", output.said()));
+    }
+    std::fs::create_dir_all("/run/systemd/system").context("/run/systemd/system")?;
+    let outcome = (|| {
+        // The check fails: nobody is asked for anything.
+        for (name, text, code) in
+            [("blocked.txt", "203.0.113.999\n", 65), ("kordon.toml", "x = 1\n", 78)]
+        {
+            let good = std::fs::read_to_string(site.folder().join(name)).context(name)?;
+            site.write(name, text)?;
+            let output = restart()?;
+            site.write(name, &good)?;
+            if output.code != Some(code) || !output.stderr.contains(name) || asked().is_some() {
+                return Err(format!("with a bad {name} it {}", output.said()));
+            }
+        }
+        bench.lab.passes(ALLOWED, N)?;
+        bench.lab.blocked(BLOCKED, N)?;
+        // It passes: systemctl is asked, and the new daemon waited for.
+        let next = std::thread::scope(|scope| {
+            let command = scope.spawn(restart);
+            if !wait_until(PATIENCE, || asked().is_some()) {
+                return Err("systemctl was not asked".to_owned());
+            }
+            manager.restart(Signal::SIGTERM)?;
+            std::fs::write(site.folder().join("done"), "0").context("done")?;
+            command.join().map_err(|_| "the command panicked".to_owned())?
+        })?;
+        let second = manager.daemon()?.pid();
+        let said = format!("restarted: process {first} -> process {second}, ready after");
+        let question = asked().unwrap_or_default();
+        if next.code != Some(0)
+            || !next.stdout.contains(&said)
+            || question != "restart kordon.service\n"
+        {
+            return Err(format!("asked {question:?}, it {}", next.said()));
+        }
+        // The new daemon does not start: its status is the command's.
+        std::fs::write(site.folder().join("done"), "1").context("done")?;
+        match restart()? {
+            output if output.code == Some(65) => Ok(()),
+            output => Err(format!("with a daemon that ended with 65 it {}", output.said())),
+        }
+    })();
+    let _ = std::fs::remove_dir_all("/run/systemd");
+    outcome?;
+    bench.lab.passes(ALLOWED, N)
+}
