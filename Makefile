@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint unit build deb deny advisories bench bench-path test-machine setup-deb setup-demo setup-machine setup-test setup-deny
+.PHONY: help demo test check lint unit build deb deny advisories bench bench-path bench-restart test-machine setup-deb setup-demo setup-machine setup-test setup-deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: ## criterion benches: lookup, decide, build
 
 bench-path: setup-demo ## the packet path through the kernel, native against nfq
 	$(CARGO) bench --bench path
+
+bench-restart: setup-demo ## restarts under traffic: losses, leaks, how long packets are held (root)
+	$(CARGO) bench --bench restart
 
 # Parts of the targets above.
 unit:

@@ -91,6 +91,8 @@ pub(crate) struct Setup {
     pub(crate) lists: Vec<List>,
     /// `start,end,asn,org` lines.
     pub(crate) origin: String,
+    /// What stands at the end of the configuration.
+    pub(crate) more: String,
 }
 
 impl Setup {
@@ -132,6 +134,7 @@ impl Setup {
                     text: format!("{}\n{}\n", topology::EXEMPT, topology::EXEMPT6),
                 },
             ],
+            more: String::new(),
             origin: "203.0.113.144,203.0.113.159,64500,Example Relay\n".to_owned(),
         }
     }
@@ -186,6 +189,7 @@ impl Setup {
             line(format_args!("\n[[origin]]\nname = \"extract\"\npath = \"origin.csv\""));
             line(format_args!("format = \"csv\""));
         }
+        text.push_str(&self.more);
         text
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Supervisor<'a> {
     shared: Arc<Shared>,
     listener: Option<JoinHandle<()>>,
     daemon: Option<Daemon>,
+    /// How long a daemon may take to get ready.
+    pub(crate) patience: Duration,
     /// Variables in the environment of the daemons started from now on.
     pub(crate) environment: Vec<(&'static str, &'static str)>,
 }
@@ -63,6 +65,7 @@ impl<'a> Supervisor<'a> {
             shared,
             listener: Some(listener),
             daemon: None,
+            patience: PATIENCE,
             environment: Vec::new(),
         })
     }
@@ -95,7 +98,7 @@ impl<'a> Supervisor<'a> {
         let Some(daemon) = &mut self.daemon else { return Err("no daemon was started".to_owned()) };
         let shared = &self.shared;
         let mut alive = true;
-        wait_until(PATIENCE, || {
+        wait_until(self.patience, || {
             alive = daemon.is_alive();
             !alive || shared.lock().ready.is_some()
         });
