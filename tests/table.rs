@@ -203,3 +203,45 @@ fn empty_table_finds_nothing() {
     assert_eq!(action_at(&[], "::"), None);
     assert_eq!(action_at(&[], "2001:db8::1"), None);
 }
+
+/// More blocks with prefixes of their own than the front table has numbers for.
+#[test]
+fn blocks_beyond_the_front_tables_room_are_answered_all_the_same() {
+    let prefix = |n: u32, length: u8, list: u16| {
+        let bits = (u128::from(n) << 88) + (0x2001_0000_u128 << 96);
+        let address = std::net::Ipv6Addr::from_bits(bits);
+        Entry {
+            prefix: IpNet::new(address.into(), length).expect("a length"),
+            list,
+            line: n % 7 + 1,
+        }
+    };
+    let mut entries = Vec::new();
+    // 160 groups of 256: 40,960 blocks of /40, each with something longer inside.
+    for n in 0..40_960 {
+        let list = (n % 3) as u16;
+        entries.push(prefix(n, 44, list));
+        if n % 5 == 0 {
+            entries.push(prefix(n, 52, (list + 1) % 3));
+        }
+        if n % 256 == 0 {
+            entries.push(prefix(n, 33, (list + 2) % 3));
+        }
+    }
+    let table = compile(&entries);
+    let mut random = Random(0x5000);
+    let mut by_length = std::collections::HashMap::new();
+    for entry in &entries {
+        by_length.insert(entry.prefix, *entry);
+    }
+    for entry in entries.iter().filter(|_| random.below(40) == 0).copied().collect::<Vec<_>>() {
+        for address in edges(entry.prefix).into_iter().chain([random.within(entry.prefix)]) {
+            let covering: Vec<Entry> = [33, 44, 52]
+                .into_iter()
+                .filter_map(|length| by_length.get(&IpNet::new(address, length).ok()?.trunc()))
+                .copied()
+                .collect();
+            assert_eq!(answer(&table, address), scan(&covering, address), "{address}");
+        }
+    }
+}

@@ -16,6 +16,8 @@ const CODE_SHIFT: u32 = 13;
 const LIST: u16 = 0x1fff;
 
 impl Brief {
+    /// With so many lists each of them has room in an answer.
+    pub(super) const LISTS: usize = LIST as usize;
     /// Nothing is listed.
     pub(super) const NONE: Brief = Brief(ANSWER);
     /// The trie knows. In the place of an answer of list 8191.

@@ -40,8 +40,8 @@ impl Table {
     ) -> Table {
         let prefixes =
             [entries::by_prefix(&entries4).count(), entries::by_prefix(&entries6).count()];
-        let v4 = V4::compile(actions, &entries4, prefixes[0]);
-        let v6 = V6::compile(actions, &entries6, prefixes[1]);
+        let v4 = V4::compile(actions, &entries4);
+        let v6 = V6::compile(actions, &entries6);
         Table { v4, v6, entries4, entries6, prefixes }
     }
 

@@ -1,18 +1,22 @@
-//! The IPv4 table: a compressed trie of every prefix, behind a front table of whole /16 and /24.
+//! The IPv4 table: a front table of whole /16 and /24, and a compressed trie of what it cannot answer.
 //!
 //! Where nothing longer than /16 is listed, one load answers; where nothing longer than /24 is, a second one
-//! does; the rest is asked of the trie. The front table takes 256 KiB, and 512 bytes for each /16 with longer
-//! prefixes: 13 MiB for a full routing table.
+//! does; the rest is asked of the trie. That holds, for each /24 in question, what is listed around it and
+//! everything within. The front table takes 256 KiB, and 512 bytes for each /16 with longer prefixes: 13 MiB
+//! for a full routing table, of which the trie holds one prefix in a hundred.
 
 use std::net::Ipv4Addr;
 
 use iptrie::Ipv4Prefix;
 use iptrie::map::{LCTrieMap, RTrieMap};
 
-use super::entries::{self, Entry};
+use super::entries::{self, Bits, Entry};
 use super::front::{Brief, Pages, count_distinct, fill};
 use super::precedence::{Slot, Walk};
 use crate::config::Action;
+
+/// The length of the front table's smallest blocks.
+const BLOCK: u8 = 24;
 
 /// The compiled IPv4 prefixes.
 pub(super) struct V4 {
@@ -21,17 +25,32 @@ pub(super) struct V4 {
 }
 
 impl V4 {
-    /// Compiles sorted entries, of which `distinct` differ in their prefixes.
-    pub(super) fn compile(actions: &[Action], sorted: &[Entry<u32>], distinct: usize) -> V4 {
-        let mut trie = RTrieMap::with_root_and_capacity(Slot::NONE, distinct + 1);
+    /// Compiles sorted entries.
+    pub(super) fn compile(actions: &[Action], sorted: &[Entry<u32>]) -> V4 {
+        // Where not every list fits into the front table, any block may have to be asked of the trie.
+        let whole = actions.len() > Brief::LISTS;
+        let in_trie = |entry: &&Entry<u32>| whole || entry.length > BLOCK;
+        // For each of them there may be one that says what is around it.
+        let room = sorted.iter().filter(in_trie).count() * 2 + 1;
+        let mut trie = RTrieMap::with_root_and_capacity(Slot::NONE, room);
+        let mut front = Front::empty(sorted);
         let mut walk = Walk::new(actions);
+        let mut last_block = None;
+        // A covering prefix comes before what it covers, so the longest is written last.
         for group in entries::by_prefix(sorted) {
             let Some(&Entry { bits, length, .. }) = group.first() else { continue };
-            insert(&mut trie, bits, length, walk.enter(group));
+            let block = bits.masked(BLOCK);
+            if length > BLOCK && last_block != Some(block) {
+                insert(&mut trie, block, BLOCK, walk.at(block));
+                last_block = Some(block);
+            }
+            let slot = walk.enter(group);
+            if whole || length > BLOCK {
+                insert(&mut trie, bits, length, slot);
+            }
+            front.fill(bits, length, if length <= BLOCK { Brief::of(slot) } else { Brief::ASK });
         }
-        // The radix trie is gone before the front table takes its room.
-        let trie = trie.compress();
-        V4 { front: Front::compile(actions, sorted), trie }
+        V4 { front, trie: trie.compress() }
     }
 
     #[inline]
@@ -61,28 +80,25 @@ struct Front {
 }
 
 impl Front {
-    fn compile(actions: &[Action], sorted: &[Entry<u32>]) -> Front {
+    /// A table without an answer, with room for what these entries need.
+    fn empty(sorted: &[Entry<u32>]) -> Front {
         let long = sorted.iter().filter(|entry| entry.length > 16).map(|entry| entry.bits >> 16);
-        let mut front = Front {
+        Front {
             roots: vec![Brief::NONE.bits().into(); 1 << 16],
             pages: Pages::with_room(count_distinct(long)),
-        };
-        let mut walk = Walk::new(actions);
-        // A covering prefix comes before what it covers, so the longest is written last.
-        for group in entries::by_prefix(sorted) {
-            let Some(&Entry { bits, length, .. }) = group.first() else { continue };
-            let slot = walk.enter(group);
-            let brief = if length <= 24 { Brief::of(slot) } else { Brief::ASK };
-            let root = (bits >> 16) as usize;
-            if length <= 16 {
-                fill(&mut front.roots, root, 16 - length, brief.bits().into());
-            } else {
-                let page = front.page(root);
-                let block = (bits >> 8) as u8;
-                front.pages.fill(page, block, 24_u8.saturating_sub(length), brief);
-            }
         }
-        front
+    }
+
+    /// Writes an answer over whatever a prefix that covers this one has left.
+    fn fill(&mut self, bits: u32, length: u8, brief: Brief) {
+        let root = (bits >> 16) as usize;
+        if length <= 16 {
+            fill(&mut self.roots, root, 16 - length, brief.bits().into());
+        } else {
+            let page = self.page(root);
+            let block = (bits >> 8) as u8;
+            self.pages.fill(page, block, BLOCK.saturating_sub(length), brief);
+        }
     }
 
     /// The page of a /16; a new one says what the root said.
