@@ -34,6 +34,9 @@ _kordon() {
             kordon,reload)
                 cmd="kordon__subcmd__reload"
                 ;;
+            kordon,restart)
+                cmd="kordon__subcmd__restart"
+                ;;
             kordon,resume)
                 cmd="kordon__subcmd__resume"
                 ;;
@@ -69,6 +72,9 @@ _kordon() {
                 ;;
             kordon__subcmd__help,reload)
                 cmd="kordon__subcmd__help__subcmd__reload"
+                ;;
+            kordon__subcmd__help,restart)
+                cmd="kordon__subcmd__help__subcmd__restart"
                 ;;
             kordon__subcmd__help,resume)
                 cmd="kordon__subcmd__help__subcmd__resume"
@@ -179,7 +185,7 @@ _kordon() {
 
     case "${cmd}" in
         kordon)
-            opts="-c -h -V --config --socket --help --version run check setup doctor why status reload mode pause resume rules help"
+            opts="-c -h -V --config --socket --help --version run check setup doctor why status reload mode pause resume restart rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -273,7 +279,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help)
-            opts="run check setup doctor why status reload mode pause resume rules help"
+            opts="run check setup doctor why status reload mode pause resume restart rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -399,6 +405,20 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__restart)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -803,6 +823,36 @@ _kordon() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__restart)
+            opts="-c -h --unit --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --unit)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --config)

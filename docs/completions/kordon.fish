@@ -38,6 +38,7 @@ complete -c kordon -n "__fish_kordon_needs_command" -f -a "reload" -d 'Read conf
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "mode" -d 'Show the mode, or change it while packets flow'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "resume" -d 'End a pause early'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "restart" -d 'Check what the next daemon will read, then have systemd restart it; packets wait meanwhile'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand run" -l log -d 'How much to log on stderr (with fields in the journal, where stderr leads there)' -r -f -a "error\t''
@@ -116,6 +117,10 @@ complete -c kordon -n "__fish_kordon_using_subcommand pause" -s h -l help -d 'Pr
 complete -c kordon -n "__fish_kordon_using_subcommand resume" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand resume" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand restart" -l unit -d 'The service\'s unit' -r
+complete -c kordon -n "__fish_kordon_using_subcommand restart" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand restart" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand restart" -s h -l help -d 'Print help'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and not __fish_seen_subcommand_from show check verify apply remove help" -s h -l help -d 'Print help'
@@ -150,18 +155,19 @@ complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_sub
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Put gate and hold in place (gate first)'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take hold and gate away (hold first): everything passes unjudged until `apply`'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "why" -d 'What an address meets, by which list and on what basis'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "status" -d 'How the running daemon is doing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "mode" -d 'Show the mode, or change it while packets flow'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "resume" -d 'End a pause early'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "why" -d 'What an address meets, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "status" -d 'How the running daemon is doing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "mode" -d 'Show the mode, or change it while packets flow'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "resume" -d 'End a pause early'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "restart" -d 'Check what the next daemon will read, then have systemd restart it; packets wait meanwhile'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why status reload mode pause resume restart rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "monitor" -d 'Drop nothing and count what would be dropped; open in every state'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "enforce" -d 'Drop what a block list names'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "confirm" -d 'Keep the mode that was set with --confirm-within'

@@ -1,4 +1,4 @@
-//! Prefixes compiled for longest-prefix match, in `iptrie`'s level-compressed tries.
+//! Prefixes compiled for longest-prefix match: front tables, and `iptrie`'s level-compressed tries behind them.
 //!
 //! Each family has its own ([`V4`], [`V6`]); precedence was settled when they were compiled
 //! ([`precedence`](super::precedence)). So the packet path makes one look-up and compares nothing.
