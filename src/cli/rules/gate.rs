@@ -4,6 +4,8 @@
 //! wants none. A configuration that cannot be read does not open the gateway: the plan that was last in
 //! force is used, and the failure is reported all the same.
 
+use std::time::{Duration, Instant};
+
 use crate::cli::{Place, output};
 use crate::config::{self, Config};
 use crate::control::caller::claimed;
@@ -11,6 +13,12 @@ use crate::control::client;
 use crate::control::message::{Answer, Request, RulesOrder};
 use crate::failure::{ExitStatus, Failure};
 use crate::netfilter::{self, Plan, Saved, Tool};
+
+/// For how long a gate is tried: with the last try, less than the unit waits (`TimeoutStartSec=` in
+/// systemd/kordon-gate.service).
+const PATIENCE: Duration = Duration::from_secs(45);
+/// The longest pause between two tries.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Puts the gate in place; returns what was done, in words.
 pub(super) fn apply(place: &Place) -> Result<String, Failure> {
@@ -39,7 +47,7 @@ fn planned(config: &Config) -> Result<String, Failure> {
     }
     // Where no tool can hold packets, the gate stands all the same.
     let tool = netfilter::choose(config.rules.backend).unwrap_or(Tool::Nftables);
-    let applied = netfilter::apply_gate(&plan, tool)
+    let applied = persistently(PATIENCE, || netfilter::apply_gate(&plan, tool))
         .map_err(|failure| open(failure.status, &failure.message))?;
     if let Err(failure) = (Saved { plan, tool }).write(&config.state_folder) {
         output::talk(&format!("kordon: the plan is not kept for the next boot: {failure}"));
@@ -57,7 +65,7 @@ fn last_in_force(place: &Place, broken: &Failure) -> Result<String, Failure> {
             format!("{broken}\nthe plan that was last in force is open: no gate is put in place");
         return Err(Failure::new(broken.status, message));
     }
-    let applied = netfilter::apply_gate(&saved.plan, saved.tool)
+    let applied = persistently(PATIENCE, || netfilter::apply_gate(&saved.plan, saved.tool))
         .map_err(|failure| open(broken.status, &format!("{broken}\n{failure}")))?;
     output::data(&applied.to_string())?;
     Err(Failure::new(
@@ -70,7 +78,55 @@ fn last_in_force(place: &Place, broken: &Failure) -> Result<String, Failure> {
     ))
 }
 
+/// A tool that fails, or hangs and is killed, while a busy machine boots is run again: nobody else would do it, and the
+/// gateway would stay open. What another try cannot mend (a permission, a facility, a program) is not tried again.
+fn persistently<T>(
+    patience: Duration,
+    mut apply: impl FnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let end = Instant::now() + patience;
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match apply() {
+            Err(failure) if failure.status == ExitStatus::Failed && Instant::now() < end => {
+                output::talk(&format!("kordon: no gate yet, trying again: {failure}"));
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
 fn open(status: ExitStatus, why: &str) -> Failure {
     let message = format!("{why}\nno gate could be put in place: THE GATEWAY MAY BE OPEN");
     Failure::new(status, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tries(patience: Duration, status: ExitStatus, failures: u32) -> (Result<u32, Failure>, u32) {
+        let mut tried = 0;
+        let result = persistently(patience, || {
+            tried += 1;
+            if tried <= failures { Err(Failure::new(status, "hung")) } else { Ok(tried) }
+        });
+        (result, tried)
+    }
+
+    #[test]
+    fn a_gate_that_failed_is_tried_again_until_it_stands() {
+        assert_eq!(tries(PATIENCE, ExitStatus::Failed, 0), (Ok(1), 1));
+        assert_eq!(tries(PATIENCE, ExitStatus::Failed, 2), (Ok(3), 3));
+    }
+
+    #[test]
+    fn a_gate_is_not_tried_for_ever_nor_where_trying_cannot_help() {
+        let (result, tried) = tries(Duration::ZERO, ExitStatus::Failed, 9);
+        assert!(result.is_err() && tried == 1, "{tried}");
+        let (result, tried) = tries(PATIENCE, ExitStatus::NoPermission, 9);
+        assert!(result.is_err() && tried == 1, "{tried}");
+    }
 }
