@@ -185,7 +185,9 @@ pub(super) fn journal(bench: &Bench<'_>) -> Res {
     let daemon = site.start()?;
     journal.set_nonblocking(true).context(SOCKET)?;
     let mut bytes = [0; 65_536];
-    match (journal.recv(&mut bytes), daemon.log().contains("ready")) {
+    // A thread of its own writes the log: what was ready first, the daemon or the line, is open.
+    let logged = wait_until(PATIENCE, || daemon.log().contains("ready"));
+    match (journal.recv(&mut bytes), logged) {
         (Err(_), true) => {}
         (entry, log) => return Err(format!("not the journal's stderr: {entry:?}, text: {log}")),
     }
