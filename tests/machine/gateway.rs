@@ -197,6 +197,11 @@ impl<'a> Gateway<'a> {
         self.machine()?.sh(script)
     }
 
+    /// The same, with a limit of its own.
+    pub(crate) fn sh_within(&mut self, script: &str, limit: Duration) -> Res<Output> {
+        self.machine()?.sh_within(script, limit)
+    }
+
     /// Runs a script that must succeed.
     pub(crate) fn ok(&mut self, script: &str) -> Res<String> {
         self.machine()?.ok(script)

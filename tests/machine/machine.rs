@@ -17,8 +17,8 @@ use crate::wire::Wires;
 const BOOT: Duration = Duration::from_secs(180);
 /// From `systemctl poweroff` on.
 const SHUTDOWN: Duration = Duration::from_secs(90);
-/// A command, unless its case says otherwise.
-const COMMAND: Duration = Duration::from_secs(60);
+/// A command, unless its case says otherwise. An upgrade or a reload of ufw took more than a minute on a busy host.
+const COMMAND: Duration = Duration::from_secs(180);
 /// What the wire for commands may take on top of the command's own limit.
 const SLACK: Duration = Duration::from_secs(30);
 

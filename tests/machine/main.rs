@@ -34,6 +34,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("mke2fs", "e2fsprogs"),
     ("setpriv", "util-linux"),
     ("dpkg-deb", "dpkg"),
+    ("strip", "binutils"),
     ("tar", "tar"),
 ];
 

@@ -1,14 +1,21 @@
-//! What the machine is given on its second disk: the package, and a newer one.
+//! What the machine is given on its second disk: the package, a newer one, and the kernel test.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use crate::lab::process::tool;
+use crate::lab::process::{self, tool};
 use crate::lab::{Context, Res};
 
 /// Where it is unpacked in the machine.
 pub(crate) const FOLDER: &str = "/var/lib/machine";
+/// Where the kernel test looks for kordon: where it was built.
+pub(crate) const BUILT_KORDON: &str = env!("CARGO_BIN_EXE_kordon");
 /// What the newer package's version has on top.
 pub(crate) const NEWER: &str = "+newer";
+/// The kernel test may have to be compiled first.
+const COMPILING: Duration = Duration::from_secs(900);
+
 /// A tar, and what is in it.
 pub(crate) struct Payload {
     pub(crate) tar: PathBuf,
@@ -26,6 +33,9 @@ impl Payload {
         tool("cp", &[&path(&package), &path(&folder.join("kordon.deb"))])?;
         let version = tool("dpkg-deb", &["-f", &path(&package), "Version"])?.trim().to_owned();
         newer(&package, &version, scratch, &folder.join("newer.deb"))?;
+        // Debug information is of no use there, and large.
+        let test = path(&kernel_test()?);
+        tool("strip", &["-o", &path(&folder.join("kernel-test")), &test])?;
         let tar = scratch.join("payload.tar");
         tool("tar", &["-C", &path(&folder), "-cf", &path(&tar), "."])?;
         Ok(Payload { tar, version })
@@ -60,4 +70,26 @@ fn newer(package: &Path, version: &str, scratch: &Path, to: &Path) -> Res {
     let text = text.replacen(&line(version), &line(&format!("{version}{NEWER}")), 1);
     std::fs::write(&control, text).context(control.display())?;
     tool("dpkg-deb", &["--root-owner-group", "-b", &path, &to.display().to_string()]).map(drop)
+}
+
+/// The kernel test's binary, compiled if need be.
+fn kernel_test() -> Res<PathBuf> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments = ["test", "--quiet", "--no-run", "--test", "kernel", "--message-format", "json"];
+    let mut command = Command::new(cargo);
+    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = process::run(&mut command, COMPILING)?;
+    if output.code != Some(0) {
+        return Err(format!("`cargo {}` {}", arguments.join(" "), output.said()));
+    }
+    let executable = |line: &str| -> Option<PathBuf> {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let kernel = message["target"]["name"] == "kernel";
+        message["executable"].as_str().filter(|_| kernel).map(PathBuf::from)
+    };
+    output
+        .stdout
+        .lines()
+        .find_map(executable)
+        .ok_or_else(|| "cargo built no kernel test".to_owned())
 }

@@ -2,6 +2,7 @@
 
 mod boot;
 mod enforce;
+mod kernel;
 mod others;
 mod package;
 mod restart;
@@ -88,6 +89,11 @@ pub(crate) const GROUPS: &[Group] = &[
             Case { name: "ufw_comes_and_goes_beside_kordon", run: others::ufw },
             Case { name: "firewalld_comes_and_goes_beside_kordon", run: others::firewalld },
         ],
+    },
+    Group {
+        name: "kernel",
+        powered: true,
+        cases: &[Case { name: "kernel_cases_pass_with_nftables_own_queue", run: kernel::subset }],
     },
     Group {
         name: "package",

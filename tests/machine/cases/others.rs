@@ -146,7 +146,10 @@ pub(crate) fn firewalld(gateway: &mut Gateway<'_>) -> Res<String> {
         gateway,
         &[
             ("start", "systemctl start firewalld"),
-            ("reload", "firewall-cmd -q --reload"),
+            (
+                "reload",
+                "systemctl reload firewalld; until firewall-cmd -q --state; do sleep 1; done",
+            ),
             ("stop", "systemctl stop firewalld"),
         ],
     )
