@@ -34,6 +34,7 @@ pub mod ruleset;
 pub mod stance;
 pub mod telemetry;
 pub mod verdict;
+pub mod whole;
 pub mod worker;
 
 /// The revision this was built from; `unknown` where the build did not say.

@@ -10,6 +10,7 @@ mod networks;
 use std::fs;
 use std::io::{BufRead, IsTerminal};
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,6 +25,7 @@ use crate::config::{self, Config};
 use crate::failure::{ExitStatus, Failure};
 use crate::log::date;
 use crate::netfilter;
+use crate::whole;
 
 /// The file of recorders, beside the configuration.
 const RECORDERS: &str = "lists.d/recorders.txt";
@@ -274,15 +276,8 @@ fn write(new: &New) -> Result<Option<PathBuf>, Failure> {
         }
         false => None,
     };
-    let aside = PathBuf::from(format!("{}.new", path.display()));
-    let write = || -> std::io::Result<()> {
-        fs::write(&aside, &new.text)?;
-        if let Ok(meta) = fs::metadata(path) {
-            fs::set_permissions(&aside, meta.permissions())?;
-        }
-        fs::rename(&aside, path)
-    };
-    write().map_err(|error| writing(path, &error))?;
+    let mode = fs::metadata(path).map_or(0o644, |meta| meta.permissions().mode() & 0o7777);
+    whole::replace(path, mode, new.text.as_bytes()).map_err(|error| writing(path, &error))?;
     Ok(kept)
 }
 

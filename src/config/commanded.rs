@@ -3,13 +3,13 @@
 //! Invariant: it counts only while the configuration says what it said when the mode was set. Whoever edits
 //! `mode` in the configuration has the last word.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Config, Mode};
 use crate::failure::{ExitStatus, Failure};
+use crate::whole;
 
 /// The file's name.
 const FILE: &str = "mode.json";
@@ -63,16 +63,11 @@ impl Commanded {
     /// # Errors
     /// 77 or 1, with the file.
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
-        let (path, aside) = (path(folder), folder.join(".mode.json.new"));
+        let path = path(folder);
         let text = serde_json::to_vec(self)
             .map_err(|error| Failure::new(ExitStatus::Failed, error.to_string()))?;
-        let write = || -> std::io::Result<()> {
-            let mut file = std::fs::File::create(&aside)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            std::fs::rename(&aside, &path)
-        };
-        write().map_err(|error| refuse(&path, &error))
+        // A daemon that root started by hand may write it, and the daemon's user reads it at boot.
+        whole::replace(&path, 0o644, &text).map_err(|error| refuse(&path, &error))
     }
 
     /// Removes what was kept in this folder; nothing there is fine.

@@ -4,9 +4,6 @@
 //! Invariants: the file is replaced whole or not at all; what is read back has passed the same checks as a
 //! configuration, because root turns it into rules while the daemon's user may write the folder.
 
-use std::fs::Permissions;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -16,6 +13,7 @@ use super::{Plan, Tool};
 use crate::config::interface_name;
 use crate::failure::{ExitStatus, Failure};
 use crate::verdict::Mark;
+use crate::whole;
 
 /// The file's name in the state folder.
 const FILE: &str = "plan.json";
@@ -73,22 +71,9 @@ impl Saved {
         if std::fs::read_to_string(&path).is_ok_and(|kept| kept.trim_end() == text) {
             return Ok(());
         }
-        let aside = folder.join(format!(".{FILE}.{}", std::process::id()));
-        let written = (|| {
-            // Never through a link that somebody laid: the file is new, or it is not ours to write.
-            let _left_over = std::fs::remove_file(&aside);
-            let mut options = std::fs::File::options();
-            let mut file = options.write(true).create_new(true).mode(0o600).open(&aside)?;
-            // Whatever the umask: root may write it, and the daemon's user reads it at boot.
-            file.set_permissions(Permissions::from_mode(0o644))?;
-            file.write_all(format!("{text}\n").as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&aside, &path)
-        })();
-        written.map_err(|error| {
-            let _half = std::fs::remove_file(&aside);
-            Failure::reading(&path, &error)
-        })
+        // Root may write it, and the daemon's user reads it at boot.
+        whole::replace(&path, 0o644, format!("{text}\n").as_bytes())
+            .map_err(|error| Failure::reading(&path, &error))
     }
 
     /// Reads the plan from the state folder.
@@ -146,6 +131,8 @@ fn parse(text: &str) -> Result<Saved, String> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::netfilter::samples;
