@@ -100,6 +100,14 @@ pub(super) fn killed_open(bench: &Bench<'_>) -> Res {
     waiting.iter().try_for_each(|stream| bench.lab.none_arrived(stream))
 }
 
+/// The same configuration, for a daemon that is asked for no fault.
+fn without_fault(site: Site) -> Res<Site> {
+    let mut setup = site.setup().clone();
+    setup.environment.clear();
+    drop(site);
+    Site::new(setup)
+}
+
 /// A packet thread that ends takes the daemon with it.
 pub(super) fn ended(bench: &Bench<'_>) -> Res {
     let mut setup = bench.setup();
@@ -111,11 +119,8 @@ pub(super) fn ended(bench: &Bench<'_>) -> Res {
     if code != Some(1) || !daemon.log().contains("queue 40: its packet thread has ended") {
         return Err(format!("ended with {code:?}:\n{}", daemon.log()));
     }
-    // Positive control: without the fault the same folder works.
-    let mut setup = site.setup().clone();
-    setup.environment.clear();
-    drop(site);
-    let site = Site::new(setup)?;
+    // Positive control: without the fault the same configuration works.
+    let site = without_fault(site)?;
     let _daemon = site.start()?;
     bench.lab.passes(ALLOWED, N)?;
     bench.lab.blocked(BLOCKED, N)
@@ -190,10 +195,7 @@ pub(super) fn stalled(bench: &Bench<'_>) -> Res {
     }
     bench.lab.nothing_passes(&[ALLOWED, ALLOWED6], N)?;
     bench.lab.none_arrived(&waiting)?;
-    let mut setup = site.setup().clone();
-    setup.environment.clear();
-    drop(site);
-    let site = Site::new(setup)?;
+    let site = without_fault(site)?;
     let _daemon = site.start()?;
     bench.lab.passes(ALLOWED, N)?;
     bench.lab.none_arrived(&waiting)
