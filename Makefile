@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint unit build deb deny advisories bench bench-path bench-restart test-machine setup-deb setup-demo setup-machine setup-test setup-deny
+.PHONY: help demo test check lint unit build deb deny advisories bench bench-path bench-restart test-deb test-machine setup-deb setup-demo setup-machine setup-test setup-deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,10 +15,13 @@ demo: setup-demo ## a camera, a gateway and two servers on this machine: see kor
 
 test: setup-test lint unit ## everything: formatting, clippy, unit, property, golden and kernel tests
 
+test-deb: setup-machine deb ## the package installed, upgraded, removed and purged in a small Debian (root)
+	@scripts/try-deb
+
 test-machine: setup-machine deb ## the package on Debian's own kernel and systemd, in an emulated machine (20 minutes)
 	$(CARGO) test --test machine
 
-check: test deny deb ## what CI runs: what these three do
+check: test deny test-deb test-machine ## what CI runs: what these four do (root)
 
 lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --check
