@@ -3,6 +3,8 @@
 //! Invariant: the verdict comes from the same [`decide`] that judges held packets, over a made-up packet,
 //! and mode is applied to it as a packet thread applies it. What is added here only names the entries.
 
+mod list;
+
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,8 @@ use crate::decide::decide;
 use crate::packet::synthetic;
 use crate::ruleset::{Match, Ruleset};
 use crate::verdict::Verdict;
+
+pub use list::{BasisReport, Hits, ListReport, ListReports, lists};
 
 /// The answer for one address, as `-o json` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

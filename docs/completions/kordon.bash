@@ -25,6 +25,9 @@ _kordon() {
             kordon,help)
                 cmd="kordon__subcmd__help"
                 ;;
+            kordon,lists)
+                cmd="kordon__subcmd__lists"
+                ;;
             kordon,mode)
                 cmd="kordon__subcmd__mode"
                 ;;
@@ -64,6 +67,9 @@ _kordon() {
             kordon__subcmd__help,help)
                 cmd="kordon__subcmd__help__subcmd__help"
                 ;;
+            kordon__subcmd__help,lists)
+                cmd="kordon__subcmd__help__subcmd__lists"
+                ;;
             kordon__subcmd__help,mode)
                 cmd="kordon__subcmd__help__subcmd__mode"
                 ;;
@@ -94,6 +100,9 @@ _kordon() {
             kordon__subcmd__help,why)
                 cmd="kordon__subcmd__help__subcmd__why"
                 ;;
+            kordon__subcmd__help__subcmd__lists,show)
+                cmd="kordon__subcmd__help__subcmd__lists__subcmd__show"
+                ;;
             kordon__subcmd__help__subcmd__mode,confirm)
                 cmd="kordon__subcmd__help__subcmd__mode__subcmd__confirm"
                 ;;
@@ -117,6 +126,18 @@ _kordon() {
                 ;;
             kordon__subcmd__help__subcmd__rules,verify)
                 cmd="kordon__subcmd__help__subcmd__rules__subcmd__verify"
+                ;;
+            kordon__subcmd__lists,help)
+                cmd="kordon__subcmd__lists__subcmd__help"
+                ;;
+            kordon__subcmd__lists,show)
+                cmd="kordon__subcmd__lists__subcmd__show"
+                ;;
+            kordon__subcmd__lists__subcmd__help,help)
+                cmd="kordon__subcmd__lists__subcmd__help__subcmd__help"
+                ;;
+            kordon__subcmd__lists__subcmd__help,show)
+                cmd="kordon__subcmd__lists__subcmd__help__subcmd__show"
                 ;;
             kordon__subcmd__mode,confirm)
                 cmd="kordon__subcmd__mode__subcmd__confirm"
@@ -185,7 +206,7 @@ _kordon() {
 
     case "${cmd}" in
         kordon)
-            opts="-c -h -V --config --socket --help --version run check setup doctor why status reload mode pause resume restart rules help"
+            opts="-c -h -V --config --socket --help --version run check setup doctor why lists status reload mode pause resume restart rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -279,7 +300,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help)
-            opts="run check setup doctor why status reload mode pause resume restart rules help"
+            opts="run check setup doctor why lists status reload mode pause resume restart rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -323,6 +344,34 @@ _kordon() {
         kordon__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__lists)
+            opts="show"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__lists__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -579,6 +628,116 @@ _kordon() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists)
+            opts="-o -c -h --running --output --config --socket --help show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists__subcmd__help)
+            opts="show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists__subcmd__show)
+            opts="-o -c -h --running --output --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

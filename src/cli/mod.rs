@@ -6,6 +6,7 @@
 mod check;
 mod doctor;
 mod duration;
+mod lists;
 mod mode;
 mod output;
 mod reload;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config;
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 
 /// Where the configuration is if nothing else is said.
 pub const DEFAULT_CONFIG: &str = "/etc/kordon/kordon.toml";
@@ -73,6 +74,11 @@ enum Command {
         kordon why --exit-code 203.0.113.7  0 passes, 10 a drop by policy"
     )]
     Why(why::Args),
+    /// What each list holds, how old it is, what it met, and on what it rests
+    #[command(
+        after_help = "Examples:\n  kordon lists\n  kordon lists show NAME\n  kordon lists -o csv"
+    )]
+    Lists(lists::Args),
     /// How the running daemon is doing
     #[command(after_help = "Example: kordon status -o json")]
     Status(status::Args),
@@ -109,6 +115,17 @@ enum Format {
     Json,
 }
 
+/// How a reading command prints rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rows {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
 /// Where a command finds configuration and daemon.
 struct Place {
     config: Option<PathBuf>,
@@ -126,6 +143,27 @@ impl Place {
         match &self.socket {
             Some(socket) => socket.clone(),
             None => config::control_socket(self.config()),
+        }
+    }
+
+    /// Asks the running daemon; reads the files where --config names them (unless `running`), and where no
+    /// daemon answers and nobody insisted on one.
+    fn running_or_files<T>(
+        &self,
+        running: bool,
+        ask: impl FnOnce() -> Result<T, Failure>,
+        read: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let insists = running || self.socket.is_some();
+        if self.config.is_some() && !insists {
+            return read();
+        }
+        match ask() {
+            Err(failure) if failure.status == ExitStatus::NotRunning && !insists => {
+                output::talk(&format!("{failure}; reading the files instead"));
+                read()
+            }
+            answer => answer,
         }
     }
 }
@@ -152,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&place, &args),
         Command::Doctor(args) => doctor::run(&place, &args),
         Command::Why(args) => why::run(&place, &args),
+        Command::Lists(args) => lists::run(&place, &args),
         Command::Status(args) => status::run(&place, &args),
         Command::Reload(args) => reload::run(&place, &args),
         Command::Mode(args) => mode::run(&place, args),

@@ -1,10 +1,14 @@
-//! Printing: aligned columns, times and numbers for people, JSON for programs.
+//! Printing: aligned columns, times and numbers for people, JSON for programs, CSV for tables.
+
+mod csv;
 
 use std::io::Write;
 
 use serde::Serialize;
 
 use crate::failure::{ExitStatus, Failure};
+
+pub(super) use csv::csv;
 
 /// Writes data to stdout. A reader that has gone away (`| head`) is no failure.
 pub(super) fn data(text: &str) -> Result<(), Failure> {
@@ -72,6 +76,19 @@ pub(super) fn span(seconds: u64) -> String {
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{days} d {hours} h"),
     }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |age| age.as_secs())
+}
+
+/// The day of a time in seconds since 1970 (UTC): `2026-11-25`.
+pub(super) fn day(seconds: u64) -> String {
+    let (year, month, day) = crate::log::date(seconds / 86_400);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// A size in binary units.

@@ -8,7 +8,7 @@ use crate::config::{Config, Mode};
 use crate::control::client;
 use crate::control::message::{ADDRESSES, Answer, Request};
 use crate::explain::{self, Explanation, Named, explain};
-use crate::failure::{ExitStatus, Failure};
+use crate::failure::Failure;
 use crate::ruleset::Ruleset;
 
 /// The exit status of a drop by policy under `--exit-code`.
@@ -34,21 +34,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
-    let answers = if place.config.is_some() && place.socket.is_none() && !args.running {
-        by_files(place, args)?
-    } else {
-        match by_daemon(place, args) {
-            Err(failure)
-                if failure.status == ExitStatus::NotRunning
-                    && !args.running
-                    && place.socket.is_none() =>
-            {
-                output::talk(&format!("{failure}; judging by the files instead"));
-                by_files(place, args)?
-            }
-            answers => answers?,
-        }
-    };
+    let answers = place.running_or_files(
+        args.running,
+        || by_daemon(place, args),
+        || by_files(place, args),
+    )?;
     for answer in &answers {
         match args.output {
             Format::Json => output::json(answer)?,

@@ -254,6 +254,16 @@ impl Action {
     }
 }
 
+impl ListKind {
+    /// The word in the configuration: `prefix`, `asn`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            ListKind::Prefix => "prefix",
+            ListKind::Asn => "asn",
+        }
+    }
+}
+
 impl Mode {
     /// The word in the configuration: `monitor`, `enforce`.
     pub const fn label(self) -> &'static str {

@@ -73,7 +73,7 @@ fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer
     let patience = match request {
         Request::Rules { order: RulesOrder::Gate, .. } => GATE_PATIENCE,
         Request::Reload { .. } | Request::Rules { .. } | Request::Mode { .. } => PATIENCE,
-        Request::Status { .. } | Request::Why { .. } => SHORT_PATIENCE,
+        Request::Status { .. } | Request::Lists { .. } | Request::Why { .. } => SHORT_PATIENCE,
     };
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changes::Change;
 use crate::config::Mode;
-use crate::explain::Explanation;
+use crate::explain::{Explanation, ListReports};
 use crate::failure::{ExitStatus, Failure};
 
 /// The longest request, in bytes.
@@ -45,6 +45,8 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sudo_user: Option<String>,
     },
+    /// Everything about each list.
+    Lists {},
     /// What these addresses meet.
     Why {
         /// The addresses.
@@ -107,6 +109,8 @@ pub enum Answer {
     Rules(String),
     /// To [`Request::Mode`]: what changed, in words.
     Mode(String),
+    /// To [`Request::Lists`].
+    Lists(ListReports),
     /// To [`Request::Why`].
     Why(Vec<Explanation>),
     /// The request was refused or failed.
@@ -125,6 +129,13 @@ impl From<Failure> for Answer {
 }
 
 impl Answer {
+    /// What to say of an answer that does not fit the request: the daemon is of another version.
+    pub fn unexpected(&self) -> Failure {
+        let message =
+            "the daemon answered something else than it was asked: is it of another version?";
+        Failure::new(ExitStatus::Failed, message)
+    }
+
     /// The answer, or the failure that it carries.
     pub fn into_result(self) -> Result<Answer, Failure> {
         match self {
@@ -135,6 +146,7 @@ impl Answer {
             | Answer::Reload(_)
             | Answer::Rules(_)
             | Answer::Mode(_)
+            | Answer::Lists(_)
             | Answer::Why(_)) => Ok(answer),
         }
     }

@@ -5,6 +5,7 @@ pub mod caller;
 pub mod changes;
 pub mod client;
 mod inherited;
+mod lists;
 pub mod message;
 pub mod notify;
 pub mod reload;

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::caller::Caller;
 use super::changes::{Changes, Kind};
+use super::lists::lists;
 use super::message::{self, ADDRESSES, Answer, ModeOrder, Request, RulesOrder};
 use super::reload::Reloader;
 use crate::explain::{self, explain};
@@ -166,7 +167,7 @@ fn claim(request: &Request) -> Option<&str> {
         Request::Reload { sudo_user }
         | Request::Rules { sudo_user, .. }
         | Request::Mode { sudo_user, .. } => sudo_user.as_deref(),
-        Request::Status { .. } | Request::Why { .. } => None,
+        Request::Status { .. } | Request::Lists { .. } | Request::Why { .. } => None,
     }
 }
 
@@ -186,6 +187,7 @@ fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
         | Request::Mode { .. }
         | Request::Status { .. }
         | Request::Reload { .. }
+        | Request::Lists { .. }
         | Request::Why { .. } => None,
     }
 }
@@ -239,6 +241,10 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
                 Err(failure) => failure.into(),
             }
         }
+        Request::Lists {} => match carry_out(desk, |desk| Ok(lists(&desk.observed))).await {
+            Ok(lists) => Answer::Lists(lists),
+            Err(failure) => failure.into(),
+        },
         Request::Why { addresses } if addresses.len() > ADDRESSES => {
             refuse(format!("control: more than {ADDRESSES} addresses in one request"))
         }

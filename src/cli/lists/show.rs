@@ -1,0 +1,77 @@
+//! `kordon lists show`: everything about one list.
+
+use std::process::ExitCode;
+
+use super::super::output::{self, columns, day, grouped, span};
+use super::super::{Place, Rows};
+use super::{Reading, reports, table};
+use crate::explain::{ListReport, ListReports};
+use crate::failure::{ExitStatus, Failure};
+
+pub(super) fn run(place: &Place, name: &str, reading: &Reading) -> Result<ExitCode, Failure> {
+    let mut reports = reports(place, reading)?;
+    let known: Vec<String> = reports.lists.iter().map(|list| list.name.clone()).collect();
+    reports.lists.retain(|list| list.name == name);
+    let Some(list) = reports.lists.first() else {
+        let message = format!("there is no list {name}; there are: {}", known.join(", "));
+        return Err(Failure::new(ExitStatus::Usage, message));
+    };
+    match reading.output {
+        Rows::Table => output::data(&text(list, &reports))?,
+        Rows::Json => output::json(&reports)?,
+        Rows::Csv => output::data(&table::csv(&reports))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(list: &ListReport, reports: &ListReports) -> String {
+    let mut rows = Vec::new();
+    let mut row = |label: &str, text: String| rows.push(vec![format!("  {label}"), text]);
+    row("file", list.file.clone());
+    let what = match list.kind.as_str() {
+        "asn" => "AS numbers",
+        _ => "lines",
+    };
+    row(
+        "entries",
+        format!(
+            "{} {what}, {} prefixes",
+            grouped(list.lines as u64),
+            grouped(list.prefixes as u64)
+        ),
+    );
+    row("repeated", format!("{} lines", grouped(list.duplicates as u64)));
+    if let Some(written) = list.written {
+        let limit =
+            list.max_age.map_or(String::new(), |limit| format!(", stale after {}", span(limit)));
+        row("written", format!("{}, {} ago{limit}", day(written), table::age(list, reports.now)));
+    }
+    if let Some(changed) = list.changed {
+        let ago = span(reports.now.saturating_sub(changed));
+        row("changed", format!("{}, {ago} ago, or the daemon started then", day(changed)));
+    }
+    row(
+        "basis",
+        match list.basis.line.as_str() {
+            "" => "NONE: nobody can say later by which order".to_owned(),
+            line => line.to_owned(),
+        },
+    );
+    if let Some(note) = &list.basis.note {
+        row("note", note.clone());
+    }
+    if let Some(hits) = table::hits(list) {
+        row("hits", hits.trim_start_matches("hits: ").to_owned());
+    }
+    for warning in table::warnings(list, reports.now) {
+        row("", warning);
+    }
+    format!(
+        "{}  {}, kind {}\n{}{}",
+        list.name,
+        list.action,
+        list.kind,
+        columns(&rows),
+        table::source(reports)
+    )
+}

@@ -1,0 +1,138 @@
+//! All lists on a screen of 80 columns, or as CSV.
+//!
+//! Two lines for each list: figures, then what it rests on and what wants attention, in capitals.
+
+use super::super::output::{self, columns, day, grouped, span};
+use crate::explain::{FILES, ListReport, ListReports};
+
+pub(super) fn text(reports: &ListReports) -> String {
+    let head = ["LIST", "ACTION", "KIND", "ENTRIES", "PREFIXES", "FILE AGE", "HITS"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for list in &reports.lists {
+        rows.push(vec![
+            list.name.clone(),
+            list.action.clone(),
+            list.kind.clone(),
+            grouped(list.lines as u64),
+            grouped(list.prefixes as u64),
+            age(list, reports.now),
+            list.hits.map_or("-".to_owned(), |hits| grouped(hits.total())),
+        ]);
+    }
+    let mut lines = columns(&rows).lines().map(str::to_owned).collect::<Vec<_>>().into_iter();
+    let mut text = lines.next().map_or(String::new(), |line| line + "\n");
+    for (list, line) in reports.lists.iter().zip(lines) {
+        text.push_str(&line);
+        text.push('\n');
+        for note in notes(list, reports.now) {
+            text.push_str(&format!("  {note}\n"));
+        }
+    }
+    text.push_str(&source(reports));
+    text
+}
+
+/// Where this was read.
+pub(super) fn source(reports: &ListReports) -> String {
+    match reports.source.as_str() {
+        FILES => format!("source: {FILES}\n"),
+        running => format!("source: {running} daemon, generation {}\n", reports.generation),
+    }
+}
+
+pub(super) fn age(list: &ListReport, now: u64) -> String {
+    list.written.map_or("unknown".to_owned(), |at| span(now.saturating_sub(at)))
+}
+
+/// What it rests on, and what wants attention.
+fn notes(list: &ListReport, now: u64) -> Vec<String> {
+    let mut notes = vec![match list.basis.line.as_str() {
+        "" => "NO BASIS".to_owned(),
+        line => line.to_owned(),
+    }];
+    notes.extend(hits(list));
+    notes.extend(warnings(list, now));
+    notes
+}
+
+/// What packets met because of it, in words; nothing where nothing did.
+pub(super) fn hits(list: &ListReport) -> Option<String> {
+    let hits = list.hits.filter(|hits| hits.total() > 0)?;
+    let named = [
+        (hits.dropped, "dropped"),
+        (hits.would_drop, "would be dropped"),
+        (hits.exempted, "exempted"),
+    ];
+    let met: Vec<String> = named
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{} {word}", grouped(*count)))
+        .collect();
+    Some(format!("hits: {}", met.join(", ")))
+}
+
+/// What somebody should look at.
+pub(super) fn warnings(list: &ListReport, now: u64) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if list.stale {
+        let limit =
+            list.max_age.map_or(String::new(), |limit| format!(" (max_age {})", span(limit)));
+        warnings.push(format!("STALE: the file is {} old{limit}", age(list, now)));
+    }
+    if list.unterminated {
+        warnings.push("CUT OFF? The last line has no line end".to_owned());
+    }
+    warnings
+}
+
+pub(super) fn csv(reports: &ListReports) -> String {
+    let head = [
+        "list",
+        "action",
+        "kind",
+        "file",
+        "entries",
+        "prefixes",
+        "duplicates",
+        "file_date",
+        "stale",
+        "changed",
+        "dropped",
+        "would_drop",
+        "exempted",
+        "issuer",
+        "number",
+        "date",
+        "note",
+        "source",
+        "generation",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for list in &reports.lists {
+        let hits = |of: fn(&crate::explain::Hits) -> u64| {
+            list.hits.as_ref().map_or(String::new(), |hits| of(hits).to_string())
+        };
+        rows.push(vec![
+            list.name.clone(),
+            list.action.clone(),
+            list.kind.clone(),
+            list.file.clone(),
+            list.lines.to_string(),
+            list.prefixes.to_string(),
+            list.duplicates.to_string(),
+            list.written.map_or(String::new(), day),
+            list.stale.to_string(),
+            list.changed.map_or(String::new(), day),
+            hits(|hits| hits.dropped),
+            hits(|hits| hits.would_drop),
+            hits(|hits| hits.exempted),
+            list.basis.issuer.clone(),
+            list.basis.number.clone(),
+            list.basis.date.clone().unwrap_or_default(),
+            list.basis.note.clone().unwrap_or_default(),
+            reports.source.clone(),
+            reports.generation.to_string(),
+        ]);
+    }
+    output::csv(&rows)
+}
