@@ -1,65 +1,54 @@
 //! A file as lines, read in a stream with every dimension bounded.
 //!
-//! Invariants: only regular files are read, whatever the path was a moment ago (the opened descriptor is
-//! asked); opening never waits (a FIFO without a writer); memory is one line of at most
-//! [`MAX_LINE_BYTES`]; what comes out holds no NUL, no carriage return and no byte-order mark.
+//! Invariants: memory is one line of at most [`MAX_LINE_BYTES`] and what unpacking takes; what comes out
+//! holds no NUL, no carriage return and no byte-order mark.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-
-use nix::fcntl::OFlag;
 
 use super::errors::ListErrors;
 use super::place::{Place, characters};
-use crate::failure::{ExitStatus, Failure};
+use super::unpack::{self, Packing, Unpacked};
+use crate::failure::Failure;
 
 /// The longest line, without its end, in bytes. Lines of real lists are below 200.
 pub const MAX_LINE_BYTES: usize = 4096;
 
-/// The largest file, in bytes. A full origin table is about 35 MB.
-pub const MAX_FILE_BYTES: u64 = 512 << 20;
-
 /// A reader of lines.
 pub(super) struct Lines<'p> {
     path: &'p Path,
-    input: BufReader<File>,
+    input: BufReader<Unpacked>,
     buffer: Vec<u8>,
     number: u32,
-    bytes_left: u64,
-    max_bytes: u64,
     terminated: bool,
     done: bool,
 }
 
 impl<'p> Lines<'p> {
-    /// Opens a regular file.
+    /// Opens a regular file, packed or not.
     ///
     /// # Errors
     ///
-    /// 66 if there is no such file or it is not a regular one, 77 without permission, 65 if it is larger
-    /// than [`MAX_FILE_BYTES`].
+    /// As [`Unpacked::open`].
     pub(super) fn open(path: &'p Path) -> Result<Self, Failure> {
-        Self::open_limited(path, MAX_FILE_BYTES)
+        Ok(Self::of(path, Unpacked::open(path)?))
     }
 
-    fn open_limited(path: &'p Path, max_bytes: u64) -> Result<Self, Failure> {
-        let file = open_regular(path)?;
-        let size = file.metadata().map_err(|e| Failure::reading(path, &e))?.len();
-        if size > max_bytes {
-            return Err(too_large(path, max_bytes));
-        }
-        Ok(Lines {
+    fn of(path: &'p Path, unpacked: Unpacked) -> Self {
+        Lines {
             path,
-            input: BufReader::with_capacity(64 << 10, file),
+            input: BufReader::with_capacity(64 << 10, unpacked),
             buffer: Vec::with_capacity(256),
             number: 0,
-            bytes_left: max_bytes,
-            max_bytes,
             terminated: true,
             done: false,
-        })
+        }
+    }
+
+    /// How the file is packed.
+    #[expect(dead_code, reason = "for what is said about a file")]
+    pub(super) fn packing(&self) -> Packing {
+        self.input.get_ref().packing()
     }
 
     /// The next line that can be read at all, with its number; `None` at the end.
@@ -97,8 +86,7 @@ impl<'p> Lines<'p> {
         let read = (&mut self.input)
             .take(room as u64)
             .read_until(b'\n', &mut self.buffer)
-            .map_err(|e| Failure::reading(self.path, &e))?;
-        self.account(read)?;
+            .map_err(|e| unpack::failure(self.path, &e))?;
         if read == 0 {
             return Ok(false);
         }
@@ -116,26 +104,17 @@ impl<'p> Lines<'p> {
 
     fn skip_rest_of_line(&mut self) -> Result<(), Failure> {
         loop {
-            let chunk = self.input.fill_buf().map_err(|e| Failure::reading(self.path, &e))?;
+            let chunk = self.input.fill_buf().map_err(|e| unpack::failure(self.path, &e))?;
             let (used, ended) = match chunk.iter().position(|b| *b == b'\n') {
                 Some(at) => (at + 1, true),
                 None => (chunk.len(), chunk.is_empty()),
             };
             self.input.consume(used);
-            self.account(used)?;
             if ended {
                 self.terminated = used > 0;
                 return Ok(());
             }
         }
-    }
-
-    fn account(&mut self, read: usize) -> Result<(), Failure> {
-        match self.bytes_left.checked_sub(read as u64) {
-            Some(left) => self.bytes_left = left,
-            None => return Err(too_large(self.path, self.max_bytes)),
-        }
-        Ok(())
     }
 
     /// Strips a byte-order mark; names the encodings that people really send us.
@@ -145,9 +124,6 @@ impl<'p> Lines<'p> {
             self.buffer.drain(..3);
         } else if self.buffer.starts_with(b"\xff\xfe") || self.buffer.starts_with(b"\xfe\xff") {
             errors.refuse(place, "is UTF-16 text: save it as UTF-8");
-            self.done = true;
-        } else if self.buffer.starts_with(b"\x1f\x8b") {
-            errors.refuse(place, "is compressed with gzip: unpack it first");
             self.done = true;
         }
     }
@@ -177,42 +153,10 @@ impl<'p> Lines<'p> {
     }
 }
 
-/// Opens without waiting and without becoming a terminal's process, then asks what was opened.
-fn open_regular(path: &Path) -> Result<File, Failure> {
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
-        Ok(file) => file,
-        // open(2): ENXIO is a socket, or a device without a driver.
-        Err(e) if e.raw_os_error() == Some(nix::errno::Errno::ENXIO as i32) => {
-            return Err(not_regular(path, "a socket or a device"));
-        }
-        Err(e) => return Err(Failure::reading(path, &e)),
-    };
-    let kind = file.metadata().map_err(|e: io::Error| Failure::reading(path, &e))?.file_type();
-    if kind.is_file() {
-        Ok(file)
-    } else if kind.is_dir() {
-        Err(not_regular(path, "a directory"))
-    } else if kind.is_fifo() {
-        Err(not_regular(path, "a named pipe"))
-    } else {
-        Err(not_regular(path, "a device"))
-    }
-}
-
-fn not_regular(path: &Path, what: &str) -> Failure {
-    let message = format!("{}: is {what}, not a regular file", path.display());
-    Failure::new(ExitStatus::NoInput, message)
-}
-
-fn too_large(path: &Path, max_bytes: u64) -> Failure {
-    let message = format!("{}: is larger than {max_bytes} bytes", path.display());
-    Failure::new(ExitStatus::BadData, message)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::ExitStatus;
 
     fn written(name: &str, bytes: &[u8]) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("kordon-lines-{}-{name}", std::process::id()));
@@ -275,19 +219,17 @@ mod tests {
     fn other_encodings_are_named() {
         let said = "f: is UTF-16 text: save it as UTF-8";
         assert_eq!(read("utf16", b"\xff\xfe1\0\n\0"), (vec![], said.to_owned(), true));
-        let said = "f: is compressed with gzip: unpack it first";
-        assert_eq!(read("gzip", b"\x1f\x8b\x08\0\n"), (vec![], said.to_owned(), true));
     }
 
     #[test]
     fn a_file_over_the_limit_is_refused_also_when_it_grows_meanwhile() {
         let path = written("large", b"12345\n12345\n");
-        let failure = Lines::open_limited(&path, 11).err().unwrap();
+        let failure = Unpacked::open_limited(&path, 11).err().unwrap();
         assert_eq!(failure.status, ExitStatus::BadData);
         assert!(failure.message.ends_with(": is larger than 11 bytes"), "{failure}");
 
         let mut errors = ListErrors::new();
-        let mut lines = Lines::open_limited(&path, 12).unwrap();
+        let mut lines = Lines::of(&path, Unpacked::open_limited(&path, 12).unwrap());
         std::fs::write(&path, b"12345\n12345\n1").unwrap();
         assert!(lines.next(&mut errors).unwrap().is_some());
         assert!(lines.next(&mut errors).unwrap().is_some());

@@ -11,6 +11,7 @@ mod place;
 mod prefix;
 mod row;
 mod token;
+mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,12 +19,13 @@ use ipnet::IpNet;
 
 pub use asn::{AsnLine, AsnList, parse_asn, read_asns};
 pub use errors::ListErrors;
-pub use lines::{MAX_FILE_BYTES, MAX_LINE_BYTES};
+pub use lines::MAX_LINE_BYTES;
 pub use origin::{OriginDate, OriginPrefix, OriginTable};
 pub use place::{Flaw, Place};
 pub use prefix::{
     PrefixLine, PrefixList, Refusal, WIDEST_IPV4, WIDEST_IPV6, guard, parse_prefix, read_prefixes,
 };
+pub use unpack::{MAX_FILE_BYTES, MAX_PACKED_BYTES, MAX_RATIO, Packing};
 
 use crate::config::{ListConfig, ListKind, OriginConfig};
 use crate::failure::{ExitStatus, Failure};
