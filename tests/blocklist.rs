@@ -24,7 +24,7 @@ const DATA: &str = "tests/data/lists";
 fn list(name: &str, path: impl Into<PathBuf>, kind: ListKind) -> ListConfig {
     let (name, path) = (name.to_owned(), path.into());
     let (action, basis) = (Action::Block, Basis::default());
-    ListConfig { name, path, kind, action, basis, allow_wide: false, max_age: None }
+    ListConfig { basis, ..ListConfig::new(name, path, kind, action) }
 }
 
 fn origin(name: &str, path: impl Into<PathBuf>, format: OriginFormat) -> OriginConfig {

@@ -158,6 +158,9 @@ fn every_key_that_the_reader_takes_is_documented() {
         ("RawList", "list"),
         ("RawBasis", "list"),
         ("RawOrigin", "origin"),
+        ("RawGroup", "group"),
+        ("RawRecorder", "recorder"),
+        ("RawLocal", "local"),
     ];
     let text = read("src/config/raw.rs");
     for part in text.split("pub(super) struct ").skip(1) {

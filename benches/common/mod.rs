@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use kordon::config::{Action, Basis, ListKind};
+use kordon::config::Action;
 use kordon::ruleset::{Builder, ListInfo, Published, Ruleset, Table};
 
 /// How many different addresses a bench with spread destinations walks through.
@@ -123,18 +123,10 @@ pub(crate) fn table(routes: &[Route]) -> Table {
 /// These routes as one list of a rule set in force.
 pub(crate) fn published(routes: &[Route], action: Action) -> Arc<Published> {
     let list = ListInfo {
-        name: "bench".to_owned(),
-        action,
-        kind: ListKind::Prefix,
         path: "bgpas.lpm".into(),
-        basis: Basis::default(),
         lines: routes.len(),
         prefixes: routes.len(),
-        duplicates: 0,
-        unterminated: false,
-        digest: 0,
-        changed: 0,
-        counter: 1,
+        ..ListInfo::named("bench", action, 1)
     };
     Arc::new(Published::new(Ruleset::new(vec![list], builder(routes, action).compile())))
 }

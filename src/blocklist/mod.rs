@@ -9,7 +9,10 @@ mod lines;
 mod origin;
 mod place;
 mod prefix;
+mod rejected;
+mod remarks;
 mod row;
+mod sources;
 mod token;
 mod unpack;
 
@@ -27,7 +30,11 @@ pub use prefix::{
 };
 pub use unpack::{MAX_FILE_BYTES, MAX_PACKED_BYTES, MAX_RATIO, Packing};
 
-use crate::config::{ListConfig, ListKind, OriginConfig};
+pub use rejected::Rejected;
+pub use remarks::Remarks;
+pub use sources::Sources;
+
+use crate::config::{ListConfig, ListFormat, ListKind, OriginConfig};
 use crate::failure::{ExitStatus, Failure};
 
 /// A prefix that a list names, by itself or through an AS number.
@@ -39,6 +46,8 @@ pub struct Entry {
     pub line: u32,
     /// The AS number that the line names and that announces the prefix; `None` in a prefix list.
     pub origin: Option<u32>,
+    /// The origin tables that say so; none in a prefix list.
+    pub sources: Sources,
 }
 
 /// A list with all its entries.
@@ -48,8 +57,18 @@ pub struct LoadedList {
     pub config: usize,
     /// The entries in the order of the file. Two AS numbers may announce the same prefix: then both are here.
     pub entries: Vec<Entry>,
+    /// The format that it was read in.
+    pub format: ListFormat,
     /// How many AS numbers the list names; 0 for a prefix list.
     pub asns: usize,
+    /// What its lines say besides.
+    pub remarks: Remarks,
+    /// Lines that were left out.
+    pub rejected: Rejected,
+    /// The number that the file counts its versions by, where it has one.
+    pub serial: Option<u64>,
+    /// The time of the data by the file's own words, in seconds since 1970.
+    pub dated: Option<u64>,
     /// Lines that repeat an earlier one.
     pub duplicates: usize,
     /// The last line has no line end: the file may be cut off.
@@ -121,7 +140,7 @@ fn read_list(list: &ListConfig, no_origins: bool, errors: &mut ListErrors) -> Re
         ListKind::Prefix => {
             Read::Prefixes(prefix::gather_prefixes(&list.path, list.allow_wide, errors))
         }
-        ListKind::Asn => {
+        ListKind::Asn | ListKind::Country => {
             if no_origins {
                 let message = format!(
                     "list {}: kind = \"asn\" needs an origin table: add an [[origin]]",
@@ -135,9 +154,19 @@ fn read_list(list: &ListConfig, no_origins: bool, errors: &mut ListErrors) -> Re
 }
 
 fn from_prefixes(config: usize, read: PrefixList) -> LoadedList {
-    let entry = |e: PrefixLine| Entry { prefix: e.prefix, line: e.line, origin: None };
+    let entry = |e: PrefixLine| Entry {
+        prefix: e.prefix,
+        line: e.line,
+        origin: None,
+        sources: Sources::NONE,
+    };
     LoadedList {
         config,
+        format: ListFormat::Cidr,
+        remarks: Remarks::default(),
+        rejected: Rejected::default(),
+        serial: None,
+        dated: None,
         entries: read.entries.into_iter().map(entry).collect(),
         asns: 0,
         duplicates: read.duplicates,
@@ -148,6 +177,11 @@ fn from_prefixes(config: usize, read: PrefixList) -> LoadedList {
 fn from_asns(config: usize, read: AsnList, entries: Vec<Entry>) -> LoadedList {
     LoadedList {
         config,
+        format: ListFormat::Asn,
+        remarks: Remarks::default(),
+        rejected: Rejected::default(),
+        serial: None,
+        dated: None,
         entries,
         asns: read.entries.len(),
         duplicates: read.duplicates,
@@ -180,7 +214,9 @@ impl Resolve<'_> {
             for OriginPrefix { prefix, source, line: row } in found.iter().copied() {
                 match guard(prefix, self.list.allow_wide) {
                     Ok(()) => {
-                        entries.push(Entry { prefix, line: line.line, origin: Some(line.asn) });
+                        let (line, origin) = (line.line, Some(line.asn));
+                        let sources = Sources::one(source);
+                        entries.push(Entry { prefix, line, origin, sources });
                     }
                     Err(refusal) => errors.refuse(
                         Place::at(&self.list.path, line.line, line.column),

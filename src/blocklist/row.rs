@@ -61,17 +61,15 @@ pub(super) fn parse_row(format: OriginFormat, line: &[u8]) -> Result<Row<'_>, Fl
     let (separator, columns) = match format {
         OriginFormat::Iptoasn => (b'\t', 5),
         OriginFormat::Csv => (b',', 4),
+        other => return Err(Flaw::new(0, format!("format {other} is not read yet"))),
     };
     // The organisation is last and may hold separators itself.
     let mut fields = Fields { line, at: 0 };
     let first = fields.up_to(separator, 1, columns)?;
     let last = fields.up_to(separator, 2, columns)?;
     let asn = fields.up_to(separator, 3, columns)?;
-    match format {
-        OriginFormat::Iptoasn => {
-            fields.up_to(separator, 4, columns)?;
-        }
-        OriginFormat::Csv => {}
+    if format == OriginFormat::Iptoasn {
+        fields.up_to(separator, 4, columns)?;
     }
     let name = fields.rest();
     if format == OriginFormat::Csv {

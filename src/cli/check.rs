@@ -115,7 +115,7 @@ fn check_lists(config: &Config, findings: &mut Findings) {
     };
     for list in &rules.lists {
         let detail = match list.kind {
-            ListKind::Asn => {
+            ListKind::Asn | ListKind::Country => {
                 format!("{}: {} AS numbers -> {} prefixes", list.name, list.lines, list.prefixes)
             }
             ListKind::Prefix => format!("{}: {} prefixes", list.name, list.prefixes),

@@ -22,6 +22,8 @@ const BATCH: usize = 64;
 const CAMERA_LIMIT: usize = 256;
 /// The most lists, for their counters are laid out at start.
 pub const LIST_LIMIT: usize = 255;
+/// The most origin tables: which of them name a prefix is kept in one byte.
+pub const ORIGIN_LIMIT: usize = 8;
 /// What one held packet may weigh in the kernel: a full aggregate.
 const AGGREGATE_BYTES: u64 = 65_536;
 /// The least that a kernel charges a socket for one queued message (measured on Linux 6.18: 832 for copy
@@ -91,6 +93,9 @@ struct Draft {
     debounce: Duration,
     lists: Vec<ListConfig>,
     origins: Vec<OriginConfig>,
+    groups: Vec<Group>,
+    recorders: Vec<Recorder>,
+    local: Vec<IpNet>,
     places: BTreeMap<(&'static str, String), String>,
 }
 
@@ -120,6 +125,9 @@ impl Draft {
             debounce: Duration::from_millis(500),
             lists: Vec::new(),
             origins: Vec::new(),
+            groups: shipped_groups(),
+            recorders: Vec::new(),
+            local: Vec::new(),
             places: BTreeMap::new(),
         }
     }
@@ -151,6 +159,15 @@ impl Draft {
         }
         for origin in raw.origin {
             self.add_origin(&source, origin)?;
+        }
+        for group in raw.group {
+            self.add_group(&source, group)?;
+        }
+        for recorder in &raw.recorder {
+            self.add_recorder(&source, recorder)?;
+        }
+        if let Some(networks) = &raw.local.networks {
+            self.local = source.check_all(networks, |text| network(text))?;
         }
         self.files.push(path.to_path_buf());
         Ok(())
@@ -319,6 +336,9 @@ impl Draft {
             watch_debounce: self.debounce,
             lists: self.lists,
             origins: self.origins,
+            groups: self.groups,
+            recorders: self.recorders,
+            local: self.local,
             files: self.files,
         })
     }
@@ -340,6 +360,8 @@ fn default_queue_count() -> u16 {
 }
 
 mod lists;
+
+use lists::shipped_groups;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 
 mod changes;
 mod commanded;
+mod day;
+mod formats;
 mod load;
 mod raw;
 mod socket;
@@ -13,7 +15,9 @@ mod values;
 
 pub use changes::needs_restart;
 pub use commanded::{Commanded, Found};
-pub use load::LIST_LIMIT;
+pub use day::Day;
+pub use formats::{ListFormat, OriginFormat};
+pub use load::{LIST_LIMIT, ORIGIN_LIMIT};
 pub use socket::{control_socket, state_folder};
 pub use values::interface as interface_name;
 
@@ -121,7 +125,9 @@ pub struct RulesConfig {
 }
 
 /// What a list's entries do to a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Drop.
@@ -133,17 +139,19 @@ pub enum Action {
 }
 
 /// What a list's lines are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ListKind {
     /// Prefixes and addresses.
     Prefix,
     /// Origin AS numbers, resolved through the origin tables.
     Asn,
+    /// Countries of registration, resolved through the origin tables.
+    Country,
 }
 
 /// On what a list rests.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Basis {
     /// Who ordered it.
     pub issuer: String,
@@ -156,7 +164,7 @@ pub struct Basis {
 }
 
 /// One `[[list]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ListConfig {
     /// The name, unique; a metric label.
     pub name: String,
@@ -164,29 +172,35 @@ pub struct ListConfig {
     pub path: PathBuf,
     /// What its lines are.
     pub kind: ListKind,
+    /// How they are written.
+    pub format: ListFormat,
     /// What its entries do.
     pub action: Action,
     /// On what it rests.
     pub basis: Basis,
+    /// The day on which somebody shall look at it again.
+    pub review_by: Option<Day>,
     /// Accept prefixes shorter than /8 (IPv4) or /16 (IPv6).
     pub allow_wide: bool,
+    /// Leave in what lies in local space.
+    pub keep_local: bool,
+    /// How many origin tables must give a prefix to an AS number.
+    pub at_least: u8,
+    /// How long a prefix that its AS number no longer announces stays; zero: not at all.
+    pub hold_down: Duration,
+    /// The most by which a reload may shrink it, in percent of its prefixes.
+    pub max_shrink: u32,
+    /// The most by which a reload may grow it, in percent of its prefixes.
+    pub max_growth: u32,
+    /// How many lines may be wrong; they are left out.
+    pub max_rejected: u32,
     /// The age of its file at which it is stale; `None`: never.
+    #[serde(skip)]
     pub max_age: Option<Duration>,
 }
 
-/// The format of an origin table file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-pub enum OriginFormat {
-    /// `start<TAB>end<TAB>asn<TAB>country<TAB>name`.
-    #[serde(rename = "iptoasn")]
-    Iptoasn,
-    /// `start,end,asn,org`.
-    #[serde(rename = "csv")]
-    Csv,
-}
-
 /// One `[[origin]]`: a table of prefix to origin AS.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct OriginConfig {
     /// The name, unique; a metric label.
     pub name: String,
@@ -195,7 +209,28 @@ pub struct OriginConfig {
     /// Its format.
     pub format: OriginFormat,
     /// The age of its data at which it is stale; `None`: never.
+    #[serde(skip)]
     pub max_age: Option<Duration>,
+}
+
+/// AS numbers of one organisation, under a name that a list can use.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Group {
+    /// The name, as in `group:vk`; unique.
+    pub name: String,
+    /// The organisation, for people.
+    pub title: String,
+    /// Its AS numbers.
+    pub asns: Vec<u32>,
+}
+
+/// A recorder, which no list can block.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Recorder {
+    /// Its name, for messages.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
 }
 
 /// Everything that the configuration says, checked.
@@ -225,8 +260,41 @@ pub struct Config {
     pub lists: Vec<ListConfig>,
     /// The origin tables.
     pub origins: Vec<OriginConfig>,
+    /// Groups of AS numbers.
+    pub groups: Vec<Group>,
+    /// Recorders, which no list can block.
+    pub recorders: Vec<Recorder>,
+    /// Local space beyond what is local anywhere.
+    pub local: Vec<IpNet>,
     /// The files this configuration was read from, in order.
     pub files: Vec<PathBuf>,
+}
+
+impl ListConfig {
+    /// How long withdrawn prefixes stay if nothing is said: routes flap for hours, and a network that moves to
+    /// another AS is back within days.
+    const HOLD_DOWN: Duration = Duration::from_secs(14 * 86_400);
+
+    /// A list about which nothing else is said.
+    pub fn new(name: String, path: PathBuf, kind: ListKind, action: Action) -> Self {
+        ListConfig {
+            name,
+            path,
+            kind,
+            format: ListFormat::Auto,
+            action,
+            basis: Basis::default(),
+            review_by: None,
+            allow_wide: false,
+            keep_local: false,
+            at_least: 1,
+            hold_down: Self::HOLD_DOWN,
+            max_shrink: 50,
+            max_growth: 300,
+            max_rejected: 0,
+            max_age: None,
+        }
+    }
 }
 
 impl Basis {
@@ -260,6 +328,7 @@ impl ListKind {
         match self {
             ListKind::Prefix => "prefix",
             ListKind::Asn => "asn",
+            ListKind::Country => "country",
         }
     }
 }

@@ -6,7 +6,9 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Action, ListKind, Mode, OnFailure, OriginFormat, QueueBackend, RulesBackend};
+use super::{
+    Action, ListFormat, ListKind, Mode, OnFailure, OriginFormat, QueueBackend, RulesBackend,
+};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,12 @@ pub(super) struct Raw {
     pub(super) list: Vec<Spanned<RawList>>,
     #[serde(default)]
     pub(super) origin: Vec<Spanned<RawOrigin>>,
+    #[serde(default)]
+    pub(super) group: Vec<RawGroup>,
+    #[serde(default)]
+    pub(super) recorder: Vec<RawRecorder>,
+    #[serde(default)]
+    pub(super) local: RawLocal,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -109,10 +117,19 @@ pub(super) struct RawList {
     pub(super) name: Spanned<String>,
     pub(super) path: Spanned<String>,
     pub(super) kind: ListKind,
+    pub(super) format: Option<ListFormat>,
     pub(super) action: Action,
     pub(super) basis: Option<RawBasis>,
+    pub(super) review_by: Option<Spanned<toml::value::Datetime>>,
     #[serde(default)]
     pub(super) allow_wide: bool,
+    #[serde(default)]
+    pub(super) keep_local: bool,
+    pub(super) at_least: Option<Spanned<i64>>,
+    pub(super) hold_down: Option<Spanned<String>>,
+    pub(super) max_shrink: Option<Spanned<i64>>,
+    pub(super) max_growth: Option<Spanned<i64>>,
+    pub(super) max_rejected: Option<Spanned<i64>>,
     pub(super) max_age: Option<Spanned<String>>,
 }
 
@@ -130,6 +147,32 @@ pub(super) struct RawBasis {
 pub(super) struct RawOrigin {
     pub(super) name: Spanned<String>,
     pub(super) path: Spanned<String>,
+    #[serde(default = "auto")]
     pub(super) format: OriginFormat,
     pub(super) max_age: Option<Spanned<String>>,
+}
+
+fn auto() -> OriginFormat {
+    OriginFormat::Auto
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGroup {
+    pub(super) name: Spanned<String>,
+    pub(super) title: Option<Spanned<String>>,
+    pub(super) asns: Spanned<Vec<Spanned<i64>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRecorder {
+    pub(super) name: Spanned<String>,
+    pub(super) address: Spanned<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLocal {
+    pub(super) networks: Option<Vec<Spanned<String>>>,
 }

@@ -82,10 +82,10 @@ impl Source<'_> {
         check(value.get_ref()).map_err(|message| self.refuse(value.span(), message))
     }
 
-    pub(super) fn check_all<U, E: std::fmt::Display>(
+    pub(super) fn check_all<T, U, E: std::fmt::Display>(
         &self,
-        values: &[Spanned<String>],
-        check: impl Fn(&String) -> Result<U, E>,
+        values: &[Spanned<T>],
+        check: impl Fn(&T) -> Result<U, E>,
     ) -> Result<Vec<U>, Failure> {
         values.iter().map(|value| self.check(value, &check)).collect()
     }

@@ -128,6 +128,23 @@ pub(super) fn age(text: &str) -> Result<Option<Duration>, String> {
     }
 }
 
+/// The same, and `0s` for none.
+pub(super) fn age_or_none(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "0s" => Ok(None),
+        "never" => Err("`never` is no time to hold: write \"0s\" for none".to_owned()),
+        text => age(text),
+    }
+}
+
+/// A number within these bounds.
+pub(super) fn number(value: i64, least: i64, most: i64) -> Result<u32, String> {
+    match u32::try_from(value) {
+        Ok(number) if (least..=most).contains(&value) => Ok(number),
+        Ok(_) | Err(_) => Err(format!("{value} is out of range: expected {least} to {most}")),
+    }
+}
+
 pub(super) fn listen_address(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "off" {
         return Ok(None);

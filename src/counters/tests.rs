@@ -21,18 +21,10 @@ fn rules() -> Ruleset {
         builder.add(id, v4.parse().unwrap(), 1, None);
         builder.add(id, v6.parse().unwrap(), 2, None);
         lists.push(ListInfo {
-            name: name.to_owned(),
-            action,
-            kind: crate::config::ListKind::Prefix,
             path: name.into(),
-            basis: Default::default(),
             lines: 2,
             prefixes: 2,
-            duplicates: 0,
-            unterminated: false,
-            digest: 0,
-            changed: 0,
-            counter,
+            ..ListInfo::named(name, action, counter)
         });
     }
     Ruleset::new(lists, builder.compile())

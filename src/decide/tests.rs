@@ -14,18 +14,8 @@ fn rules(entries: &[(&str, Action, &str)]) -> Ruleset {
             Some(place) => crate::ruleset::ListId(place as u16),
             None => {
                 lists.push(ListInfo {
-                    name: (*name).to_owned(),
-                    action: *action,
-                    kind: crate::config::ListKind::Prefix,
                     path: "list.txt".into(),
-                    basis: Default::default(),
-                    lines: 0,
-                    prefixes: 0,
-                    duplicates: 0,
-                    unterminated: false,
-                    digest: 0,
-                    changed: 0,
-                    counter: lists.len() as u16 + 1,
+                    ..ListInfo::named(name, *action, lists.len() as u16 + 1)
                 });
                 builder.list(*action)
             }

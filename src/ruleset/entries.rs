@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{ListId, Match};
+use crate::blocklist::Sources;
 
 /// Address bits of one family, most significant first.
 pub(super) trait Bits: Copy + Ord + Default {
@@ -66,6 +67,7 @@ pub(super) struct Entry<B> {
     pub(super) origin: u32,
     pub(super) list: u16,
     pub(super) length: u8,
+    pub(super) sources: u8,
 }
 
 impl<B: Bits> Entry<B> {
@@ -80,6 +82,7 @@ impl<B: Bits> Entry<B> {
             line: self.line,
             prefix: self.bits.prefix(self.length)?,
             origin: (self.origin != 0).then_some(self.origin),
+            sources: Sources::from_bits(self.sources),
         })
     }
 }

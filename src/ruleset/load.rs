@@ -38,8 +38,8 @@ impl Ruleset {
                 ));
             };
             let id = builder.list(declared.action);
-            builder.add_all(id, read.entries.iter().map(|e| (e.prefix, e.line, e.origin)));
-            lists.push(info(declared, &read, counter, previous));
+            builder.add_all(id, &read.entries);
+            lists.push(info(declared, read, counter, previous));
         }
         let mut rules = Ruleset::new(lists, builder.compile());
         rules.origin_names = loaded.origin_names;
@@ -58,11 +58,11 @@ impl Ruleset {
 
 fn info(
     declared: &ListConfig,
-    read: &LoadedList,
+    read: LoadedList,
     counter: u16,
     previous: Option<&Ruleset>,
 ) -> ListInfo {
-    let digest = digest(read);
+    let digest = digest(&read);
     let before = previous.and_then(|rules| rules.lists.iter().find(|l| l.name == declared.name));
     let changed = match before {
         Some(before) if before.digest == digest => before.changed,
@@ -73,14 +73,20 @@ fn info(
         action: declared.action,
         kind: declared.kind,
         path: declared.path.clone(),
+        format: read.format,
         basis: declared.basis.clone(),
+        review_by: declared.review_by,
         lines: match declared.kind {
-            ListKind::Asn => read.asns,
+            ListKind::Asn | ListKind::Country => read.asns,
             ListKind::Prefix => read.entries.len(),
         },
         prefixes: read.entries.len(),
         duplicates: read.duplicates,
         unterminated: read.unterminated,
+        remarks: read.remarks,
+        rejected: read.rejected,
+        serial: read.serial,
+        dated: read.dated,
         digest,
         changed,
         counter,

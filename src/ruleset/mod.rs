@@ -26,14 +26,15 @@ pub use publish::{Follower, Published};
 pub use snapshot::{Snapshots, restore};
 pub use table::{Builder, Hit, Table};
 
-use crate::config::{Action, Basis, ListKind};
+use crate::blocklist::{Rejected, Remarks, Sources};
+use crate::config::{Action, Basis, Day, ListFormat, ListKind};
 
 /// Which list, by its place in [`Ruleset::lists`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListId(pub u16);
 
 /// A list as a rule set knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ListInfo {
     /// The name in the configuration.
     pub name: String,
@@ -43,8 +44,12 @@ pub struct ListInfo {
     pub kind: ListKind,
     /// The file it was read from.
     pub path: PathBuf,
+    /// The format that it was read in.
+    pub format: ListFormat,
     /// On what it rests.
     pub basis: Basis,
+    /// The day on which somebody shall look at it again.
+    pub review_by: Option<Day>,
     /// Lines that count (prefixes or AS numbers).
     pub lines: usize,
     /// Prefixes after AS numbers were resolved.
@@ -53,12 +58,47 @@ pub struct ListInfo {
     pub duplicates: usize,
     /// The file's last line has no line end: it may be cut off.
     pub unterminated: bool,
+    /// What its lines say besides their entries.
+    pub remarks: Remarks,
+    /// Lines that are wrong and were left out.
+    pub rejected: Rejected,
+    /// The number that the file counts its versions by, where it has one.
+    pub serial: Option<u64>,
+    /// The time of the data by the file's own words, in seconds since 1970.
+    pub dated: Option<u64>,
     /// A digest of its prefixes, to tell whether a reload changed it.
     pub digest: u64,
     /// When its content last changed, in seconds since 1970.
     pub changed: u64,
     /// Its place among the counters; the same for the same name as long as the process lives.
+    #[serde(skip)]
     pub counter: u16,
+}
+
+impl ListInfo {
+    /// A list of prefixes with this name, about which nothing else is known.
+    pub fn named(name: &str, action: Action, counter: u16) -> ListInfo {
+        ListInfo {
+            name: name.to_owned(),
+            action,
+            kind: ListKind::Prefix,
+            path: PathBuf::new(),
+            format: ListFormat::Cidr,
+            basis: Basis::default(),
+            review_by: None,
+            lines: 0,
+            prefixes: 0,
+            duplicates: 0,
+            unterminated: false,
+            remarks: Remarks::default(),
+            rejected: Rejected::default(),
+            serial: None,
+            dated: None,
+            digest: 0,
+            changed: 0,
+            counter,
+        }
+    }
 }
 
 /// One entry of one list, as a decision can name it.
@@ -72,6 +112,9 @@ pub struct Match {
     pub prefix: IpNet,
     /// The origin AS through which the prefix came in, if the list is one of AS numbers.
     pub origin: Option<u32>,
+    /// The origin tables that say so, by their places in the configuration. None beside an origin AS: it is
+    /// kept although no table names it any more.
+    pub sources: Sources,
 }
 
 /// A compiled, immutable rule set.

@@ -8,19 +8,21 @@
 mod bytes;
 mod file;
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::entries::{Bits, Entry};
 use super::{Age, Freshness, ListInfo, Ruleset, Table};
 use crate::REVISION;
-use crate::config::{Action, Basis, Config, ListConfig, ListKind, OriginConfig, OriginFormat};
+use crate::config::{Action, Config};
+use crate::failure::{ExitStatus, Failure};
 use bytes::{Reader, Writer, digest};
 
 pub use file::{Snapshots, restore};
 
 /// The first bytes of the file; the last one counts up with the layout.
-const MAGIC: [u8; 8] = *b"kordonr\x01";
+const MAGIC: [u8; 8] = *b"kordonr\x02";
 
 /// Why a snapshot is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,30 +45,36 @@ impl std::fmt::Display for Flaw {
     }
 }
 
+/// What a rule set holds besides its entries. JSON in the file, for it is small and its fields change.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Head<'a> {
+    version: Cow<'a, str>,
+    configured: u64,
+    compiled: u64,
+    lists: Cow<'a, [ListInfo]>,
+    origin_names: Cow<'a, BTreeMap<u32, String>>,
+    origin_dates: Cow<'a, [(String, String, u64)]>,
+    /// When the files of the lists and of the origin tables were last written.
+    written: [Vec<Option<u64>>; 2],
+}
+
 /// The rule set as bytes.
-fn encode(rules: &Ruleset, config: &Config) -> Vec<u8> {
+///
+/// # Errors
+/// 1 where a path is not UTF-8.
+fn encode(rules: &Ruleset, config: &Config) -> Result<Vec<u8>, Failure> {
+    let written = |ages: &[Age]| ages.iter().map(|age| age.written).collect();
+    let head = Head {
+        version: version().into(),
+        configured: configured(config)?,
+        compiled: rules.compiled,
+        lists: Cow::Borrowed(&rules.lists),
+        origin_names: Cow::Borrowed(&rules.origin_names),
+        origin_dates: Cow::Borrowed(&rules.origin_dates),
+        written: [written(&rules.freshness.lists), written(&rules.freshness.origins)],
+    };
     let mut body = Writer::default();
-    body.text(version().as_bytes());
-    body.number(configured(config));
-    body.number(rules.compiled);
-    body.number(rules.lists.len() as u64);
-    for list in &rules.lists {
-        put_list(&mut body, list);
-    }
-    body.number(rules.origin_names.len() as u64);
-    for (number, name) in &rules.origin_names {
-        body.number((*number).into());
-        body.text(name.as_bytes());
-    }
-    body.number(rules.origin_dates.len() as u64);
-    for (name, date, seconds) in &rules.origin_dates {
-        body.text(name.as_bytes());
-        body.text(date.as_bytes());
-        body.number(*seconds);
-    }
-    for age in rules.freshness.lists.iter().chain(&rules.freshness.origins) {
-        body.perhaps(age.written);
-    }
+    body.text(&json(&head)?);
     let (entries4, entries6) = rules.table.sorted();
     put_entries(&mut body, entries4);
     put_entries(&mut body, entries6);
@@ -74,7 +82,7 @@ fn encode(rules: &Ruleset, config: &Config) -> Vec<u8> {
     whole.extend_from_slice(&MAGIC);
     whole.extend_from_slice(&digest(&body.0).to_le_bytes());
     whole.append(&mut body.0);
-    whole
+    Ok(whole)
 }
 
 /// The rule set in these bytes, for this configuration. `place` gives a list name its place among the counters.
@@ -92,50 +100,59 @@ fn decode(
     if reader.number() != Some(digest(reader.0)) {
         return Err(Flaw::Damaged);
     }
-    if reader.text().ok_or(Flaw::Damaged)? != version().as_bytes() {
+    let text = reader.text().ok_or(Flaw::Damaged)?;
+    // Another version may have other fields.
+    let Version { version: wrote } = serde_json::from_slice(text).map_err(|_| Flaw::Damaged)?;
+    if wrote != version() {
         return Err(Flaw::OtherVersion);
     }
-    if reader.number().ok_or(Flaw::Damaged)? != configured(config) {
+    let head: Head<'_> = serde_json::from_slice(text).map_err(|_| Flaw::Damaged)?;
+    if Ok(head.configured) != configured(config).map_err(drop) {
         return Err(Flaw::OtherConfiguration);
     }
-    body(&mut reader, config, place).ok_or(Flaw::Damaged)
+    body(&mut reader, head, config, place).ok_or(Flaw::Damaged)
+}
+
+#[derive(serde::Deserialize)]
+struct Version {
+    version: String,
 }
 
 fn body(
     reader: &mut Reader<'_>,
+    head: Head<'_>,
     config: &Config,
     place: impl Fn(&str) -> Option<u16>,
 ) -> Option<Ruleset> {
-    let compiled = reader.number()?;
-    let lists: Vec<ListInfo> =
-        (0..reader.count()?).map(|_| list(reader, &place)).collect::<Option<_>>()?;
-    let mut origin_names = std::collections::BTreeMap::new();
-    for _ in 0..reader.count()? {
-        origin_names.insert(u32::try_from(reader.number()?).ok()?, reader.string()?);
+    let mut lists = head.lists.into_owned();
+    for list in &mut lists {
+        list.counter = place(&list.name)?;
     }
-    let mut origin_dates = Vec::new();
-    for _ in 0..reader.count()? {
-        origin_dates.push((reader.string()?, reader.string()?, reader.number()?));
+    let [of_lists, of_origins] = head.written;
+    if of_lists.len() != config.lists.len() || of_origins.len() != config.origins.len() {
+        return None;
     }
-    let mut age = |name: &String, limit: Option<std::time::Duration>| {
-        let written = reader.perhaps()?;
-        Some(Age { name: name.clone(), written, limit: limit.map(|limit| limit.as_secs()) })
+    let age = |name: &String, written, limit: Option<Duration>| {
+        let limit = limit.map(|limit| limit.as_secs());
+        Age { name: name.clone(), written, limit }
     };
+    let with_lists = config.lists.iter().zip(of_lists);
+    let with_origins = config.origins.iter().zip(of_origins);
     let freshness = Freshness {
-        lists: config.lists.iter().map(|l| age(&l.name, l.max_age)).collect::<Option<_>>()?,
-        origins: config.origins.iter().map(|o| age(&o.name, o.max_age)).collect::<Option<_>>()?,
+        lists: with_lists.map(|(l, written)| age(&l.name, written, l.max_age)).collect(),
+        origins: with_origins.map(|(o, written)| age(&o.name, written, o.max_age)).collect(),
     };
     let entries4 = entries(reader, lists.len())?;
     let entries6 = entries(reader, lists.len())?;
-    if !reader.0.is_empty() || lists.len() != config.lists.len() {
+    if !reader.0.is_empty() || lists.len() < config.lists.len() {
         return None;
     }
     let actions: Vec<Action> = lists.iter().map(|list| list.action).collect();
     let table = Table::of_sorted(&actions, entries4, entries6);
     let mut rules = Ruleset::new(lists, table);
-    rules.compiled = compiled;
-    rules.origin_names = origin_names;
-    rules.origin_dates = origin_dates;
+    rules.compiled = head.compiled;
+    rules.origin_names = head.origin_names.into_owned();
+    rules.origin_dates = head.origin_dates.into_owned();
     rules.freshness = freshness;
     Some(rules)
 }
@@ -144,140 +161,29 @@ fn version() -> String {
     format!("{} {REVISION}", env!("CARGO_PKG_VERSION"))
 }
 
-/// A digest of what the configuration says about lists and origin tables. What is not named here has no part in
-/// how they are read.
-fn configured(config: &Config) -> u64 {
-    let mut writer = Writer::default();
-    for list in &config.lists {
-        let ListConfig { name, path, kind, action, basis, allow_wide, max_age: _ } = list;
-        writer.text(name.as_bytes());
-        writer.text(path.as_os_str().as_bytes());
-        writer.number(kind_number(*kind));
-        writer.number(action_number(*action));
-        put_basis(&mut writer, basis);
-        writer.number((*allow_wide).into());
-    }
-    writer.number(config.lists.len() as u64);
-    for origin in &config.origins {
-        let OriginConfig { name, path, format, max_age: _ } = origin;
-        writer.text(name.as_bytes());
-        writer.text(path.as_os_str().as_bytes());
-        writer.number(match format {
-            OriginFormat::Iptoasn => 0,
-            OriginFormat::Csv => 1,
-        });
-    }
-    digest(&writer.0)
+/// A digest of what the configuration says about what is blocked. Keys that are not serialized have no part in how
+/// lists and origin tables are read.
+fn configured(config: &Config) -> Result<u64, Failure> {
+    let Config { lists, origins, groups, recorders, local, .. } = config;
+    let networks = &config.cameras.networks;
+    Ok(digest(&json(&(lists, origins, groups, recorders, local, networks))?))
 }
 
-fn put_list(body: &mut Writer, list: &ListInfo) {
-    let ListInfo {
-        name,
-        action,
-        kind,
-        path,
-        basis,
-        lines,
-        prefixes,
-        duplicates,
-        unterminated,
-        digest,
-        changed,
-        counter: _,
-    } = list;
-    body.text(name.as_bytes());
-    body.number(action_number(*action));
-    body.number(kind_number(*kind));
-    body.text(path.as_os_str().as_bytes());
-    put_basis(body, basis);
-    for count in [lines, prefixes, duplicates] {
-        body.number(*count as u64);
-    }
-    body.number((*unterminated).into());
-    body.number(*digest);
-    body.number(*changed);
-}
-
-fn list(reader: &mut Reader<'_>, place: impl Fn(&str) -> Option<u16>) -> Option<ListInfo> {
-    let name = reader.string()?;
-    let counter = place(&name)?;
-    let action = match reader.number()? {
-        0 => Action::Block,
-        1 => Action::Allow,
-        2 => Action::Monitor,
-        _ => return None,
-    };
-    let kind = match reader.number()? {
-        0 => ListKind::Prefix,
-        1 => ListKind::Asn,
-        _ => return None,
-    };
-    let path = OsString::from_vec(reader.text()?.to_vec()).into();
-    let basis = basis(reader)?;
-    let mut count = || usize::try_from(reader.number()?).ok();
-    let (lines, prefixes, duplicates) = (count()?, count()?, count()?);
-    let unterminated = reader.flag()?;
-    let (digest, changed) = (reader.number()?, reader.number()?);
-    Some(ListInfo {
-        name,
-        action,
-        kind,
-        path,
-        basis,
-        lines,
-        prefixes,
-        duplicates,
-        unterminated,
-        digest,
-        changed,
-        counter,
-    })
-}
-
-fn put_basis(body: &mut Writer, basis: &Basis) {
-    let Basis { issuer, number, date, note } = basis;
-    body.text(issuer.as_bytes());
-    body.text(number.as_bytes());
-    for text in [date, note] {
-        body.number(text.is_some().into());
-        body.text(text.as_deref().unwrap_or_default().as_bytes());
-    }
-}
-
-fn basis(reader: &mut Reader<'_>) -> Option<Basis> {
-    let (issuer, number) = (reader.string()?, reader.string()?);
-    let mut perhaps = || {
-        let (there, text) = (reader.flag()?, reader.string()?);
-        Some(there.then_some(text))
-    };
-    Some(Basis { issuer, number, date: perhaps()?, note: perhaps()? })
-}
-
-fn action_number(action: Action) -> u64 {
-    match action {
-        Action::Block => 0,
-        Action::Allow => 1,
-        Action::Monitor => 2,
-    }
-}
-
-fn kind_number(kind: ListKind) -> u64 {
-    match kind {
-        ListKind::Prefix => 0,
-        ListKind::Asn => 1,
-    }
+fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
+    // Only a path can be of bytes that JSON has no words for.
+    serde_json::to_vec(value).map_err(|error| Failure::new(ExitStatus::Failed, error.to_string()))
 }
 
 fn put_entries<B: Bits>(body: &mut Writer, sorted: &[Entry<B>]) {
     body.number(sorted.len() as u64);
     body.0.reserve(sorted.len() * (B::BYTES + 12));
     for entry in sorted {
-        let Entry { bits, line, origin, list, length } = entry;
+        let Entry { bits, line, origin, list, length, sources } = entry;
         bits.put(&mut body.0);
         body.0.extend_from_slice(&line.to_le_bytes());
         body.0.extend_from_slice(&origin.to_le_bytes());
         body.0.extend_from_slice(&list.to_le_bytes());
-        body.0.extend_from_slice(&[*length, 0]);
+        body.0.extend_from_slice(&[*length, *sources]);
     }
 }
 
@@ -296,6 +202,7 @@ fn entries<B: Bits>(reader: &mut Reader<'_>, lists: usize) -> Option<Vec<Entry<B
             origin: u32::from_le_bytes(*origin),
             list: u16::from_le_bytes(*list),
             length: *rest.first()?,
+            sources: *rest.get(1)?,
         })
     };
     let entries: Vec<Entry<B>> =

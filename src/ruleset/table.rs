@@ -11,6 +11,7 @@ use super::entries::{self, Bits, Entry, bits_of, covering};
 use super::v4::V4;
 use super::v6::V6;
 use super::{ListId, Match};
+use crate::blocklist::{self, Sources};
 use crate::config::Action;
 
 /// What a listed destination meets.
@@ -122,21 +123,24 @@ impl Builder {
         self.entries6.reserve_exact(v6);
     }
 
-    /// Adds the entries of a list: prefix, line, origin AS.
-    pub fn add_all(
-        &mut self,
-        list: ListId,
-        entries: impl Iterator<Item = (IpNet, u32, Option<u32>)>,
-    ) {
-        entries.for_each(|(prefix, line, origin)| self.add(list, prefix, line, origin));
+    /// Adds the entries of a list, as they were read.
+    pub fn add_all(&mut self, list: ListId, entries: &[blocklist::Entry]) {
+        entries.iter().for_each(|entry| self.add_entry(list, entry));
     }
 
-    /// Adds an entry; host bits are masked away.
+    /// Adds an entry without origin tables; host bits are masked away.
     pub fn add(&mut self, list: ListId, prefix: IpNet, line: u32, origin: Option<u32>) {
+        let sources = Sources::NONE;
+        self.add_entry(list, &blocklist::Entry { prefix: prefix.trunc(), line, origin, sources });
+    }
+
+    fn add_entry(&mut self, list: ListId, entry: &blocklist::Entry) {
+        let blocklist::Entry { prefix, line, origin, sources } = *entry;
         let (length, origin, list) = (prefix.prefix_len(), origin.unwrap_or(0), list.0);
+        let sources = sources.bits();
         match bits_of(prefix.network()) {
-            Ok(bits) => self.entries4.push(Entry { bits, line, origin, list, length }),
-            Err(bits) => self.entries6.push(Entry { bits, line, origin, list, length }),
+            Ok(bits) => self.entries4.push(Entry { bits, line, origin, list, length, sources }),
+            Err(bits) => self.entries6.push(Entry { bits, line, origin, list, length, sources }),
         }
     }
 

@@ -133,7 +133,7 @@ fn every_refusal_names_the_thing_and_the_place() {
     let cases = [
         (
             format!("queu = 3\n{GOOD}"),
-            "kordon.toml:1:1: unknown field `queu`, expected one of `mode`, `on_failure`, `cameras`, `camera`, `queue`, `rules`, `metrics`, `control`, `state`, `reload`, `list`, `origin`",
+            "kordon.toml:1:1: unknown field `queu`, expected one of `mode`, `on_failure`, `cameras`, `camera`, `queue`, `rules`, `metrics`, `control`, `state`, `reload`, `list`, `origin`, `group`, `recorder`, `local`",
         ),
         (
             format!("mode = \"enforced\"\n{GOOD}"),
@@ -176,6 +176,35 @@ fn every_refusal_names_the_thing_and_the_place() {
         (
             "[cameras]\nnetworks = [\"192.0.2.0\"]\n".into(),
             "kordon.toml:2:13: `192.0.2.0` is not a network: write ADDRESS/LENGTH, as in 192.0.2.0/24",
+        ),
+        (
+            with("at_least = 2\n"),
+            "kordon.toml:8:12: at_least counts origin tables, which a list of prefixes does not use",
+        ),
+        (
+            with("hold_down = \"never\"\n"),
+            "kordon.toml:8:13: `never` is no time to hold: write \"0s\" for none",
+        ),
+        (with("max_shrink = 101\n"), "kordon.toml:8:14: 101 is out of range: expected 0 to 100"),
+        (
+            with("review_by = 2026-01-01T00:00:00\n"),
+            "kordon.toml:8:13: `2026-01-01T00:00:00` is not a date: write YYYY-MM-DD without quotes",
+        ),
+        (
+            with("[[group]]\nname = \"x\"\nasns = []\n"),
+            "kordon.toml:10:8: a group has 1 to 4096 AS numbers, not 0",
+        ),
+        (
+            with("[[group]]\nname = \"x\"\nasns = [0]\n"),
+            "kordon.toml:10:9: 0 is out of range: expected 1 to 4294967294",
+        ),
+        (
+            with("[[recorder]]\nname = \"x\"\naddress = \"192.0.2.0/24\"\n"),
+            "kordon.toml:10:11: `192.0.2.0/24` is not an IP address",
+        ),
+        (
+            with("[[group]]\nname = \"x\"\nasns = [1]\n[[group]]\nname = \"x\"\nasns = [2]\n"),
+            "kordon.toml:12:8: group `x` is declared twice, first at kordon.toml:9:8",
         ),
         (
             with("[queue]\nfirst = 70000\n"),
@@ -251,7 +280,7 @@ fn every_refusal_names_the_thing_and_the_place() {
         (with("[list.basis]\nnumber = \"1\"\n"), "kordon.toml:8:1: missing field `issuer`"),
         (
             with("allow_wides = true\n"),
-            "kordon.toml:8:1: unknown field `allow_wides`, expected one of `name`, `path`, `kind`, `action`, `basis`, `allow_wide`, `max_age`",
+            "kordon.toml:8:1: unknown field `allow_wides`, expected one of `name`, `path`, `kind`, `format`, `action`, `basis`, `review_by`, `allow_wide`, `keep_local`, `at_least`, `hold_down`, `max_shrink`, `max_growth`, `max_rejected`, `max_age`",
         ),
         (
             with(&format!("{list}name = \"a\"\n")),
@@ -273,7 +302,7 @@ fn every_refusal_names_the_thing_and_the_place() {
         ),
         (
             with("[[origin]]\nname = \"o\"\npath = \"o\"\nformat = \"xml\"\n"),
-            "kordon.toml:11:10: format: unknown variant `xml`, expected `iptoasn` or `csv`",
+            "kordon.toml:11:10: format: unknown variant `xml`, expected one of `auto`, `iptoasn`, `csv`, `pfx2as`, `bgptools`, `geolite2`, `mmdb`, `vrp-json`, `vrp-csv`, `prefix-asn`, `delegated`",
         ),
     ];
     let folder = Folder::new();
@@ -302,6 +331,19 @@ fn files_that_are_none_are_refused() {
         (latin.status.code(), folder.strip(&latin.message).as_str()),
         (78, "latin.toml:2: not UTF-8")
     );
+}
+
+#[test]
+fn a_configured_group_replaces_the_shipped_one() {
+    let folder = Folder::new();
+    let shipped = folder.load(GOOD).unwrap().groups;
+    let names: Vec<&str> = shipped.iter().map(|g| g.name.as_str()).collect();
+    assert_eq!(names, ["vk", "digital-network"]);
+    let text = format!("{GOOD}[[group]]\nname = \"vk\"\ntitle = \"Ours\"\nasns = [64500]\n");
+    let groups = folder.load(&text).unwrap().groups;
+    let vk: Vec<_> = groups.iter().filter(|g| g.name == "vk").collect();
+    assert_eq!(vk.len(), 1);
+    assert_eq!((vk[0].title.as_str(), vk[0].asns.as_slice()), ("Ours", [64500].as_slice()));
 }
 
 #[test]

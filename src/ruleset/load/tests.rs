@@ -12,18 +12,10 @@ fn rules(lists: &[(&str, Action, &[&str])]) -> Ruleset {
                 builder.add(id, prefix.parse().unwrap(), line as u32 + 1, None);
             }
             ListInfo {
-                name: (*name).to_owned(),
-                action: *action,
-                kind: ListKind::Prefix,
                 path: "x".into(),
-                basis: Default::default(),
                 lines: prefixes.len(),
                 prefixes: prefixes.len(),
-                duplicates: 0,
-                unterminated: false,
-                digest: 0,
-                changed: 0,
-                counter: 1,
+                ..ListInfo::named(name, *action, 1)
             }
         })
         .collect();

@@ -13,11 +13,6 @@ impl Writer {
         self.number(text.len() as u64);
         self.0.extend_from_slice(text);
     }
-
-    pub(super) fn perhaps(&mut self, number: Option<u64>) {
-        self.number(number.is_some().into());
-        self.number(number.unwrap_or(0));
-    }
 }
 
 /// Takes apart what a [`Writer`] wrote; `None` where the bytes end too early or make no sense.
@@ -43,23 +38,6 @@ impl<'a> Reader<'a> {
     pub(super) fn text(&mut self) -> Option<&'a [u8]> {
         let length = self.count()?;
         self.take(length)
-    }
-
-    pub(super) fn string(&mut self) -> Option<String> {
-        String::from_utf8(self.text()?.to_vec()).ok()
-    }
-
-    pub(super) fn flag(&mut self) -> Option<bool> {
-        match self.number()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        }
-    }
-
-    pub(super) fn perhaps(&mut self) -> Option<Option<u64>> {
-        let (there, number) = (self.flag()?, self.number()?);
-        Some(there.then_some(number))
     }
 }
 
@@ -119,16 +97,14 @@ mod tests {
 
         #[test]
         fn what_is_written_is_read(
-            number in any::<u64>(), text in ".*", perhaps in proptest::option::of(any::<u64>()),
+            number in any::<u64>(), text in ".*",
         ) {
             let mut writer = Writer::default();
             writer.number(number);
             writer.text(text.as_bytes());
-            writer.perhaps(perhaps);
             let mut reader = Reader(&writer.0);
             prop_assert_eq!(reader.number(), Some(number));
-            prop_assert_eq!(reader.string(), Some(text));
-            prop_assert_eq!(reader.perhaps(), Some(perhaps));
+            prop_assert_eq!(reader.text(), Some(text.as_bytes()));
             prop_assert!(reader.0.is_empty());
         }
     }

@@ -111,7 +111,7 @@ impl Snapshots {
             (state.epoch, state.due.take())
         };
         let Some((config, rules)) = due else { return Ok(()) };
-        let bytes = encode(&rules, &config);
+        let bytes = encode(&rules, &config)?;
         let aside = self.path.with_extension("new");
         let refuse = |error| Failure::reading(&aside, &error);
         let mut options = OpenOptions::new();

@@ -1,0 +1,107 @@
+//! A day of the calendar, as configuration and data files write it: `YYYY-MM-DD`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A day that exists, from 1970 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Day {
+    year: u16,
+    month: u8,
+    day: u8,
+}
+
+impl Day {
+    /// The day with these numbers, if there is one.
+    pub fn new(year: u16, month: u8, day: u8) -> Option<Day> {
+        let leap =
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        let in_month = match month {
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            4 | 6 | 9 | 11 => 30,
+            2 => 28 + u8::from(leap),
+            _ => return None,
+        };
+        ((1970..=9999).contains(&year) && (1..=in_month).contains(&day)).then_some(Day {
+            year,
+            month,
+            day,
+        })
+    }
+
+    /// `YYYY-MM-DD` and nothing else.
+    pub fn parse(text: &str) -> Option<Day> {
+        let digits = |from: usize, to: usize| -> Option<u16> {
+            let part = text.get(from..to)?;
+            part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())?
+        };
+        let dashes = (text.get(4..5), text.get(7..8)) == (Some("-"), Some("-"));
+        if text.len() != 10 || !dashes {
+            return None;
+        }
+        Day::new(digits(0, 4)?, digits(5, 7)?.try_into().ok()?, digits(8, 10)?.try_into().ok()?)
+    }
+
+    /// Its first second, in seconds since 1970 (UTC).
+    ///
+    /// Counted from a year that begins in March, so that the leap day is the last one
+    /// (the proleptic Gregorian calendar of POSIX time).
+    pub fn unix(self) -> u64 {
+        let month = u64::from(self.month);
+        let year = u64::from(self.year) - u64::from(month <= 2);
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + u64::from(self.day) - 1;
+        let leap_days = year / 4 - year / 100 + year / 400;
+        (365 * year + leap_days + day_of_year - 719_468) * 86_400
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_read_only_if_they_exist() {
+        let unix = |text: &str| Day::parse(text).map(Day::unix);
+        assert_eq!(unix("1970-01-01"), Some(0));
+        assert_eq!(unix("2000-02-29"), Some(951_782_400));
+        assert_eq!(unix("2026-06-17"), Some(1_781_654_400));
+        assert_eq!(Day::parse("2026-06-17").unwrap().to_string(), "2026-06-17");
+        for text in [
+            "2026-02-29",
+            "1900-02-29",
+            "1969-12-31",
+            "2026-13-01",
+            "2026-00-01",
+            "2026-06-00",
+            "2026-06-31",
+            "26-06-17",
+            "2026/06/17",
+            "+026-06-17",
+            "2026-06-1\u{e9}",
+            "",
+        ] {
+            assert_eq!(Day::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_day_follows_the_one_before() {
+        let mut last = Day::new(1970, 1, 1).unwrap().unix();
+        for year in 1970..2120 {
+            for (month, day) in (1..=12).flat_map(|m| (1..=31).map(move |d| (m, d))) {
+                let Some(day) = Day::new(year, month, day) else { continue };
+                if day.unix() > 0 {
+                    assert_eq!(day.unix(), last + 86_400, "{day}");
+                    last = day.unix();
+                }
+            }
+        }
+    }
+}
