@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::{Commanded, Config, Found};
+use crate::config::{Commanded, Config, Found, Mode};
 use crate::control::changes::Changes;
 use crate::control::notify::notify;
 use crate::control::reload::{Reloader, Reloading, reloader, write_snapshot};
@@ -255,7 +255,11 @@ fn with_commanded_mode(configured: &Config) -> (Config, Option<Set>) {
             None
         }
         Found::Unreadable(failure) => {
-            tracing::error!("{failure}; mode {} as configured", configured.mode.label());
+            tracing::error!(
+                "{failure}; a command has set a mode and it cannot be said which: mode enforce; \
+                 `kordon mode` sets another, which also replaces the file"
+            );
+            config.mode = Mode::Enforce;
             None
         }
     };

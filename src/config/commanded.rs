@@ -42,7 +42,8 @@ pub enum Found {
     InForce(Commanded),
     /// The configuration was edited since: it has the last word.
     Outdated(Commanded),
-    /// The file cannot be read or makes no sense: the configuration counts.
+    /// The file cannot be read or makes no sense: kordon enforces. There is a file because a command set a mode; if
+    /// it was the other one, to go by the configuration would open the gateway.
     Unreadable(Failure),
 }
 
@@ -92,8 +93,10 @@ impl Config {
     /// As [`Config::load`].
     pub fn load_in_force(path: &Path) -> Result<Config, Failure> {
         let mut config = Config::load(path)?;
-        if let Found::InForce(commanded) = Commanded::find(&config) {
-            config.mode = commanded.mode;
+        match Commanded::find(&config) {
+            Found::InForce(commanded) => config.mode = commanded.mode,
+            Found::Unreadable(_) => config.mode = Mode::Enforce,
+            Found::Nothing | Found::Outdated(_) => {}
         }
         Ok(config)
     }
@@ -164,11 +167,12 @@ mod tests {
         for rubbish in ["", "{}", "[1]", "{\"schema\":1,\"mode\":\"off\"}"] {
             std::fs::write(folder.join(FILE), rubbish).unwrap();
             assert!(matches!(Commanded::find(&config), Found::Unreadable(_)), "{rubbish}");
-            assert_eq!(Config::load_in_force(&file).unwrap().mode, Mode::Monitor);
+            assert_eq!(Config::load_in_force(&file).unwrap().mode, Mode::Enforce, "{rubbish}");
         }
         Commanded::remove(&folder).unwrap();
         Commanded::remove(&folder).unwrap();
         assert_eq!(Commanded::find(&config), Found::Nothing);
+        assert_eq!(Config::load_in_force(&file).unwrap().mode, Mode::Monitor, "the control");
         assert!(commanded.write(&folder.join("nowhere")).is_err());
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -197,6 +197,19 @@ pub(super) fn kept(bench: &Bench<'_>) -> Res {
         return Err(format!("status says {} and {}", said["mode_configured"], said["mode_set"]));
     }
     bench.lab.blocked(BLOCKED, N)?;
+    // Damage to what was kept opens nothing.
+    daemon.kill()?;
+    let kept = site.folder().join("state/mode.json");
+    let good = std::fs::read(&kept).context("state/mode.json")?;
+    std::fs::write(&kept, good.get(..good.len() / 2).unwrap_or_default())
+        .context("state/mode.json")?;
+    let daemon = site.start()?;
+    expect_mode(&site, &daemon, "enforce", 1)?;
+    bench.lab.blocked(BLOCKED, N)?;
+    if !daemon.log().contains("it cannot be said which: mode enforce") {
+        return Err(format!("the log does not name the damage:\n{}", daemon.log()));
+    }
+    std::fs::write(&kept, good).context("state/mode.json")?;
     // The administrator makes it permanent: fine at once, and the last word at the next start.
     let mut setup = site.setup().clone();
     setup.mode = "enforce";
