@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::config::{Commanded, Config, Found, Mode};
 use crate::control::changes::Changes;
+use crate::control::compare::Comparer;
 use crate::control::notify::notify;
 use crate::control::reload::{Reloader, Reloading, reloader, write_snapshot};
 use crate::control::server::{self, Desk};
@@ -145,6 +146,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     };
 
     let outcome = runtime.block_on(async {
+        let comparer = Comparer::new(path.to_path_buf(), configured.clone(), Arc::clone(&observed));
         let (reloader, reloading) = reloader(Reloading {
             path: path.to_path_buf(),
             running: configured,
@@ -170,6 +172,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
         let desk = Desk {
             observed: Arc::clone(&observed),
             reloader: reloader.clone(),
+            comparer,
             status: status::reporter(&config, &observed, &changes, tool),
             rules: rules::clerk(keeper.clone()),
             mode: helm.clerk(),

@@ -3,6 +3,7 @@
 //! Invariant: the verdict comes from the same [`decide`] that judges held packets, over a made-up packet,
 //! and mode is applied to it as a packet thread applies it. What is added here only names the entries.
 
+mod comparison;
 mod list;
 
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use crate::packet::synthetic;
 use crate::ruleset::{Match, Ruleset};
 use crate::verdict::Verdict;
 
+pub use comparison::{Comparison, ListChange, OriginChange, Refused, compare};
 pub use list::{BasisReport, Hits, ListReport, ListReports, lists};
 
 /// The answer for one address, as `-o json` prints it.

@@ -232,7 +232,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__check)
-            opts="-o -c -h --output --config --socket --help"
+            opts="-o -c -h --against-running --output --config --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

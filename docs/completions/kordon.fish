@@ -53,6 +53,7 @@ complete -c kordon -n "__fish_kordon_using_subcommand check" -s o -l output -d '
 json\t'For programs'"
 complete -c kordon -n "__fish_kordon_using_subcommand check" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand check" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand check" -l against-running -d 'Instead: what a reload of the running daemon would add and remove; changes nothing'
 complete -c kordon -n "__fish_kordon_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kordon -n "__fish_kordon_using_subcommand setup" -l interface -d 'The interface that the cameras are behind' -r
 complete -c kordon -n "__fish_kordon_using_subcommand setup" -l cameras -d 'A camera network, instead of the interface\'s own; may be repeated' -r

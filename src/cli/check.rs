@@ -1,5 +1,7 @@
 //! `kordon check`: configuration, lists and rules, without touching anything.
 
+mod running;
+
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +16,10 @@ use output::{columns, grouped};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Instead: what a reload of the running daemon would add and remove; changes nothing
+    #[arg(long)]
+    against_running: bool,
+
     /// How to print
     #[arg(long, short, value_enum, default_value = "table")]
     output: Format,
@@ -48,6 +54,9 @@ impl Findings {
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
+    if args.against_running {
+        return running::run(place, args.output);
+    }
     let findings = look(place);
     print(&findings, args.output)?;
     Ok(match &findings.first_failure {

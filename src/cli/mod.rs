@@ -58,7 +58,8 @@ enum Command {
     #[command(after_help = "Example: kordon run --config /etc/kordon/kordon.toml")]
     Run(run::Args),
     /// Check configuration, lists and rules without touching anything
-    #[command(after_help = "Example: kordon check --config config/kordon.toml")]
+    #[command(after_help = "Examples:\n  kordon check --config config/kordon.toml\n  \
+        kordon check --against-running   what a reload would add and remove")]
     Check(check::Args),
     /// Write a configuration for an interface, after showing the difference
     #[command(after_help = "Examples:\n  sudo kordon setup --interface vlan20 --dry-run\n  \

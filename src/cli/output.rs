@@ -54,6 +54,15 @@ pub(super) fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// The text, cut behind so many characters; what is cut is seen.
+pub(super) fn cut(text: &str, characters: usize) -> String {
+    if text.chars().count() <= characters {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(characters.saturating_sub(3)).collect();
+    format!("{}...", kept.trim_end())
+}
+
 /// `12 345 678`
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -72,7 +72,10 @@ fn not_permitted(socket: &Path) -> String {
 fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer> {
     let patience = match request {
         Request::Rules { order: RulesOrder::Gate, .. } => GATE_PATIENCE,
-        Request::Reload { .. } | Request::Rules { .. } | Request::Mode { .. } => PATIENCE,
+        Request::Reload { .. }
+        | Request::Compare { .. }
+        | Request::Rules { .. }
+        | Request::Mode { .. } => PATIENCE,
         Request::Status { .. } | Request::Lists { .. } | Request::Why { .. } => SHORT_PATIENCE,
     };
     stream.set_read_timeout(Some(patience))?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changes::Change;
 use crate::config::Mode;
-use crate::explain::{Explanation, ListReports};
+use crate::explain::{Comparison, Explanation, ListReports};
 use crate::failure::{ExitStatus, Failure};
 
 /// The longest request, in bytes.
@@ -47,6 +47,8 @@ pub enum Request {
     },
     /// Everything about each list.
     Lists {},
+    /// What a reload would change now; nothing is put in force.
+    Compare {},
     /// What these addresses meet.
     Why {
         /// The addresses.
@@ -111,6 +113,8 @@ pub enum Answer {
     Mode(String),
     /// To [`Request::Lists`].
     Lists(ListReports),
+    /// To [`Request::Compare`].
+    Compare(Box<Comparison>),
     /// To [`Request::Why`].
     Why(Vec<Explanation>),
     /// The request was refused or failed.
@@ -147,6 +151,7 @@ impl Answer {
             | Answer::Rules(_)
             | Answer::Mode(_)
             | Answer::Lists(_)
+            | Answer::Compare(_)
             | Answer::Why(_)) => Ok(answer),
         }
     }

@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod changes;
 pub mod client;
+pub mod compare;
 mod inherited;
 mod lists;
 pub mod message;

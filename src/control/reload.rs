@@ -3,7 +3,7 @@
 //! Invariant: a reload that is refused changes nothing. Everything is read, checked and compiled aside, on
 //! the blocking pool; what is wrong is said with file, line and column, and the old rule set stays.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -112,6 +112,32 @@ pub fn write_snapshot(snapshots: &Snapshots) {
     }
 }
 
+/// Refuses a configuration with another value of a key that only a restart can change.
+pub(super) fn keys_stand(
+    path: &Path,
+    running: &Config,
+    config: &Config,
+    observed: &Observed,
+) -> Result<(), Failure> {
+    let mut fixed = needs_restart(running, config);
+    // The configuration may say what a command has put in force.
+    if config.mode == observed.standing().mode {
+        fixed.retain(|key| *key != "mode");
+    }
+    if fixed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitStatus::BadConfig,
+        format!(
+            "{}: a reload cannot change {}: restart the daemon for that{}",
+            path.display(),
+            fixed.join(", "),
+            if fixed == ["mode"] { ", or use `kordon mode`" } else { "" }
+        ),
+    ))
+}
+
 impl Reloading {
     fn carry_out(&self, by: &str) -> Result<ReloadReport, Failure> {
         let began = Instant::now();
@@ -142,22 +168,7 @@ impl Reloading {
     fn attempt(&self, began: Instant) -> Result<ReloadReport, Failure> {
         let observed = &self.observed;
         let config = Config::load(&self.path)?;
-        let mut fixed = needs_restart(&self.running, &config);
-        // The configuration may say what a command has put in force.
-        if config.mode == observed.standing().mode {
-            fixed.retain(|key| *key != "mode");
-        }
-        if !fixed.is_empty() {
-            return Err(Failure::new(
-                ExitStatus::BadConfig,
-                format!(
-                    "{}: a reload cannot change {}: restart the daemon for that{}",
-                    self.path.display(),
-                    fixed.join(", "),
-                    if fixed == ["mode"] { ", or use `kordon mode`" } else { "" }
-                ),
-            ));
-        }
+        keys_stand(&self.path, &self.running, &config, observed)?;
         let old = observed.rules.current();
         let next = Ruleset::load(&config, |name| observed.lists.place(name), Some(&old))?;
         for list in next.lists.iter().filter(|list| list.unterminated) {

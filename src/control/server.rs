@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::caller::Caller;
 use super::changes::{Changes, Kind};
+use super::compare::Comparer;
 use super::lists::lists;
 use super::message::{self, ADDRESSES, Answer, ModeOrder, Request, RulesOrder};
 use super::reload::Reloader;
@@ -36,6 +37,8 @@ pub struct Desk {
     pub observed: Arc<Observed>,
     /// Where reloads are asked for.
     pub reloader: Reloader,
+    /// What a reload would change.
+    pub comparer: Comparer,
     /// The status, assembled by the daemon, which knows every room.
     pub status: Box<dyn Fn() -> message::Status + Send + Sync>,
     /// Who carries out what is asked about the rules.
@@ -167,7 +170,10 @@ fn claim(request: &Request) -> Option<&str> {
         Request::Reload { sudo_user }
         | Request::Rules { sudo_user, .. }
         | Request::Mode { sudo_user, .. } => sudo_user.as_deref(),
-        Request::Status { .. } | Request::Lists { .. } | Request::Why { .. } => None,
+        Request::Status { .. }
+        | Request::Lists { .. }
+        | Request::Compare { .. }
+        | Request::Why { .. } => None,
     }
 }
 
@@ -188,6 +194,7 @@ fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
         | Request::Status { .. }
         | Request::Reload { .. }
         | Request::Lists { .. }
+        | Request::Compare { .. }
         | Request::Why { .. } => None,
     }
 }
@@ -243,6 +250,10 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
         }
         Request::Lists {} => match carry_out(desk, |desk| Ok(lists(&desk.observed))).await {
             Ok(lists) => Answer::Lists(lists),
+            Err(failure) => failure.into(),
+        },
+        Request::Compare {} => match carry_out(desk, |desk| desk.comparer.compare()).await {
+            Ok(comparison) => Answer::Compare(Box::new(comparison)),
             Err(failure) => failure.into(),
         },
         Request::Why { addresses } if addresses.len() > ADDRESSES => {

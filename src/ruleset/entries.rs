@@ -20,6 +20,12 @@ pub(super) trait Bits: Copy + Ord + Default {
     /// The address of which these are the bytes.
     fn get(bytes: &[u8]) -> Option<Self>;
     fn masked(self, length: u8) -> Self;
+    /// The last address of the prefix of this length.
+    fn last(self, length: u8) -> Self;
+    /// The address after this one, if there is one.
+    fn next(self) -> Option<Self>;
+    /// The address before this one, if there is one.
+    fn previous(self) -> Option<Self>;
     fn prefix(self, length: u8) -> Option<IpNet>;
 }
 
@@ -35,6 +41,15 @@ impl Bits for u32 {
     #[inline]
     fn masked(self, length: u8) -> Self {
         self & u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0)
+    }
+    fn last(self, length: u8) -> Self {
+        self | u32::MAX.checked_shr(u32::from(length)).unwrap_or(0)
+    }
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+    fn previous(self) -> Option<Self> {
+        self.checked_sub(1)
     }
     fn prefix(self, length: u8) -> Option<IpNet> {
         Ipv4Net::new(Ipv4Addr::from(self), length).ok().map(IpNet::V4)
@@ -53,6 +68,15 @@ impl Bits for u128 {
     #[inline]
     fn masked(self, length: u8) -> Self {
         self & u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0)
+    }
+    fn last(self, length: u8) -> Self {
+        self | u128::MAX.checked_shr(u32::from(length)).unwrap_or(0)
+    }
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+    fn previous(self) -> Option<Self> {
+        self.checked_sub(1)
     }
     fn prefix(self, length: u8) -> Option<IpNet> {
         Ipv6Net::new(Ipv6Addr::from(self), length).ok().map(IpNet::V6)

@@ -4,12 +4,14 @@
 //! publishes it whole ([`publish`]). Precedence is settled when the table is compiled: one longest-prefix
 //! match gives the answer, and [`Ruleset::matches`] can still name every other entry.
 
+mod compare;
 mod entries;
 mod freshness;
 mod front;
 mod load;
 mod precedence;
 mod publish;
+mod ranges;
 mod snapshot;
 mod table;
 mod v4;
@@ -20,6 +22,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+pub use compare::{Change, Difference, Extent, Space};
 pub use freshness::{Age, Freshness};
 pub use load::Changes;
 pub use publish::{Follower, Published};

@@ -5,6 +5,7 @@ mod commands;
 mod documents;
 mod failures;
 mod http;
+mod lists;
 mod log;
 mod marks;
 mod mode;
@@ -135,6 +136,8 @@ pub(crate) const CASES: &[Case] = &[
     once("change_commands_are_recorded_with_who_asked", commands::who_asked),
     once("setup_writes_what_it_shows_and_keeps_what_was_there", commands::setup_writes),
     once("doctor_finds_nothing_on_a_good_gateway_and_names_what_is_wrong", commands::doctor_finds),
+    once("comparison_says_what_the_reload_then_does", lists::comparison),
+    once("lists_tell_the_hits_of_each_list", lists::hits),
     case("mode_is_changed_while_packets_flow", mode::switch),
     once("mode_that_nobody_confirms_goes_back", mode::unconfirmed),
     once("commanded_mode_outlives_the_daemon_and_yields_to_the_configuration", mode::kept),

@@ -1,0 +1,74 @@
+//! What the commands about lists say of a running daemon.
+
+use serde_json::Value;
+
+use crate::lab::topology::*;
+use crate::lab::{Context, Res};
+use crate::{Bench, Site};
+
+const N: u32 = 20;
+
+fn json(site: &Site, arguments: &str) -> Res<Value> {
+    let text = site.kordon_ok(arguments)?;
+    serde_json::from_str(&text).context(text)
+}
+
+fn expect(what: &str, found: &Value, wanted: impl Into<Value>) -> Res {
+    let wanted = wanted.into();
+    if *found == wanted { Ok(()) } else { Err(format!("{what}: {found}, not {wanted}")) }
+}
+
+/// The comparison says what the reload then does, and puts nothing in force.
+pub(super) fn comparison(bench: &Bench<'_>) -> Res {
+    const COMPARE: &str = "check --against-running -o json -c kordon.toml";
+    let site = bench.site()?;
+    let daemon = site.start()?;
+    let before = json(&site, COMPARE)?;
+    expect("nothing to change: lists", &before["lists"], Value::Array(Vec::new()))?;
+    expect("nothing to change: blocked", &before["newly_blocked"]["ipv4_addresses"], 0)?;
+    site.add_to_list("blocked", "203.0.113.200/29\n")?;
+    let found = json(&site, COMPARE)?;
+    expect("added", &found["added_total"], 1)?;
+    expect("the list", &found["lists"][0]["name"], "blocked")?;
+    expect("its prefixes", &found["lists"][0]["added"]["prefixes"], 1)?;
+    expect("the entry", &found["added"][0]["prefix"], "203.0.113.200/29")?;
+    expect("its line", &found["added"][0]["line"], 4)?;
+    expect("newly blocked", &found["newly_blocked"]["ipv4_addresses"], 8)?;
+    expect("refused", &found["refused"], Value::Null)?;
+    // Only said, not done.
+    bench.lab.passes(UNLISTED, N)?;
+    if daemon.metrics()?.get("kordon_reloads_total", &[])? != 0 {
+        return Err("a comparison counts as a reload".to_owned());
+    }
+    let report = json(&site, "reload -o json -c kordon.toml")?;
+    expect("the reload", &report["added"], found["added_total"].clone())?;
+    bench.lab.blocked(UNLISTED, N)?;
+    let text = site.kordon_ok("check --against-running -c kordon.toml")?;
+    if !text.contains("a reload would change nothing: generation 2") {
+        return Err(format!("after the reload: {text}"));
+    }
+    // What a reload would be refused for.
+    site.add_to_list("blocked", "203.0.113.999/24\n")?;
+    let output = site.kordon("check --against-running -c kordon.toml")?;
+    if output.code != Some(65) || !output.stderr.contains("blocked.txt:4:") {
+        return Err(format!("with a bad line: {}", output.said()));
+    }
+    Ok(())
+}
+
+/// Hits are what was sent, under the list that decided.
+pub(super) fn hits(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let _daemon = site.start()?;
+    bench.lab.blocked(BLOCKED, N)?;
+    bench.lab.blocked(BY_ORIGIN, N + 1)?;
+    bench.lab.passes(EXEMPT, N + 2)?;
+    let found = json(&site, "lists -c kordon.toml --running -o json")?;
+    expect("source", &found["source"], "running")?;
+    let hits = |place: usize| &found["lists"][place]["hits"];
+    expect("blocked", &hits(0)["dropped"], N)?;
+    expect("relays", &hits(1)["dropped"], N + 1)?;
+    expect("exempt", &hits(2)["exempted"], N + 2)?;
+    let files = json(&site, "lists -c kordon.toml -o json")?;
+    expect("files know no hits", &files["lists"][0]["hits"], Value::Null)
+}
