@@ -4,6 +4,7 @@
 //! refuses everything, with all places in one message; the caller keeps what was in force.
 
 mod asn;
+mod country;
 mod errors;
 mod lines;
 mod origin;
@@ -11,7 +12,6 @@ mod place;
 mod prefix;
 mod rejected;
 mod remarks;
-mod row;
 mod sources;
 mod token;
 mod unpack;
@@ -21,9 +21,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 pub use asn::{AsnLine, AsnList, parse_asn, read_asns};
+pub use country::Country;
 pub use errors::ListErrors;
 pub use lines::MAX_LINE_BYTES;
-pub use origin::{OriginDate, OriginPrefix, OriginTable};
+pub use origin::{Guess, Holder, OriginDate, OriginPrefix, OriginTable, sniff_origin};
 pub use place::{Flaw, Place};
 pub use prefix::{
     PrefixLine, PrefixList, Refusal, WIDEST_IPV4, WIDEST_IPV6, guard, parse_prefix, read_prefixes,
@@ -98,7 +99,7 @@ pub fn load(lists: &[ListConfig], origins: &[OriginConfig]) -> Result<Loaded, Fa
     let read: Vec<Read> =
         lists.iter().map(|list| read_list(list, origins.is_empty(), &mut errors)).collect();
 
-    let wanted = read.iter().flat_map(Read::asns).collect();
+    let wanted = read.iter().flat_map(Read::asns).map(Holder::Asn).collect();
     let before = errors.total();
     let table = OriginTable::gather(origins, &wanted, &mut errors);
     // From half a table every AS number of the other half would look unknown.
@@ -211,11 +212,10 @@ impl Resolve<'_> {
                     ),
                 );
             }
-            for OriginPrefix { prefix, source, line: row } in found.iter().copied() {
+            for OriginPrefix { prefix, sources, source, line: row } in found.iter().copied() {
                 match guard(prefix, self.list.allow_wide) {
                     Ok(()) => {
                         let (line, origin) = (line.line, Some(line.asn));
-                        let sources = Sources::one(source);
                         entries.push(Entry { prefix, line, origin, sources });
                     }
                     Err(refusal) => errors.refuse(

@@ -70,7 +70,8 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-fn unreadable(what: impl Into<String>) -> io::Error {
+/// An error that says what is wrong with the data itself.
+pub(super) fn unreadable(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, Unreadable(what.into()))
 }
 

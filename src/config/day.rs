@@ -43,6 +43,30 @@ impl Day {
         Day::new(digits(0, 4)?, digits(5, 7)?.try_into().ok()?, digits(8, 10)?.try_into().ok()?)
     }
 
+    /// `YYYYMMDD`, as registries write it.
+    pub fn parse_compact(text: &str) -> Option<Day> {
+        if text.len() != 8 || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let number = |from, to| text.get(from..to)?.parse::<u16>().ok();
+        Day::new(number(0, 4)?, number(4, 6)?.try_into().ok()?, number(6, 8)?.try_into().ok()?)
+    }
+
+    /// The day of this second since 1970 (UTC); `None` after the year 9999.
+    pub fn of_unix(seconds: u64) -> Option<Day> {
+        // The inverse of [`unix`](Self::unix), in the same calendar that begins in March of the year 0; 146097
+        // days are 400 years.
+        let days = seconds / 86_400 + 719_468;
+        let (era, of_era) = (days / 146_097, days % 146_097);
+        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = era * 400 + year_of_era + u64::from(month <= 2);
+        Day::new(year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?)
+    }
+
     /// Its first second, in seconds since 1970 (UTC).
     ///
     /// Counted from a year that begins in March, so that the leap day is the last one
@@ -92,6 +116,16 @@ mod tests {
     }
 
     #[test]
+    fn days_of_registries_and_far_days_are_read_only_if_they_exist() {
+        assert_eq!(Day::parse_compact("20261008"), Day::parse("2026-10-08"));
+        for text in ["2026100", "202610080", "2026-1-8", "20261308", "00000000"] {
+            assert_eq!(Day::parse_compact(text), None, "{text}");
+        }
+        assert_eq!(Day::of_unix(0), Day::parse("1970-01-01"));
+        assert_eq!(Day::of_unix(u64::MAX), None);
+    }
+
+    #[test]
     fn each_day_follows_the_one_before() {
         let mut last = Day::new(1970, 1, 1).unwrap().unix();
         for year in 1970..2120 {
@@ -99,6 +133,8 @@ mod tests {
                 let Some(day) = Day::new(year, month, day) else { continue };
                 if day.unix() > 0 {
                     assert_eq!(day.unix(), last + 86_400, "{day}");
+                    assert_eq!(Day::of_unix(day.unix()), Some(day));
+                    assert_eq!(Day::of_unix(day.unix() + 86_399), Some(day));
                     last = day.unix();
                 }
             }

@@ -1,4 +1,4 @@
-//! One row of an origin table: text to address range, AS number and organisation.
+//! One row of an origin table: a range of addresses, who announces it, and what else the row says.
 //!
 //! Invariant: the range of a row in hand runs upwards within one family, so it has an exact set of CIDRs.
 
@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 
-use super::place::{Flaw, characters, shown};
-use crate::config::OriginFormat;
+use crate::blocklist::country::Country;
+use crate::blocklist::place::{Flaw, characters, shown};
 
 /// An inclusive range of addresses, first not after last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,21 +19,52 @@ pub(super) enum Range {
 
 impl Range {
     /// The fewest canonical prefixes that cover exactly this range, upwards.
-    pub(super) fn prefixes(self) -> Vec<IpNet> {
+    pub(super) fn prefixes(self) -> impl Iterator<Item = IpNet> {
+        let (v4, v6) = match self {
+            Range::V4(first, last) => (Some(Ipv4Subnets::new(first, last, 0)), None),
+            Range::V6(first, last) => (None, Some(Ipv6Subnets::new(first, last, 0))),
+        };
+        let v4 = v4.into_iter().flatten().map(IpNet::V4);
+        v4.chain(v6.into_iter().flatten().map(IpNet::V6))
+    }
+}
+
+impl From<IpNet> for Range {
+    fn from(net: IpNet) -> Range {
+        match net {
+            IpNet::V4(net) => Range::V4(net.network(), net.broadcast()),
+            IpNet::V6(net) => Range::V6(net.network(), net.broadcast()),
+        }
+    }
+}
+
+/// The AS numbers of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asns {
+    One(u32),
+    /// Several origins of one prefix, or the members of an AS set.
+    Several(Vec<u32>),
+}
+
+impl Asns {
+    pub(super) fn as_slice(&self) -> &[u32] {
         match self {
-            Range::V4(first, last) => Ipv4Subnets::new(first, last, 0).map(IpNet::V4).collect(),
-            Range::V6(first, last) => Ipv6Subnets::new(first, last, 0).map(IpNet::V6).collect(),
+            Asns::One(asn) => std::slice::from_ref(asn),
+            Asns::Several(asns) => asns,
         }
     }
 }
 
 /// A row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row<'a> {
     pub(super) range: Range,
-    /// 0 means that nobody announces the range.
-    pub(super) asn: u32,
-    name: &'a [u8],
+    /// 0 means that nobody announces the range, or that the table does not say who does.
+    pub(super) asns: Asns,
+    /// Where the range is registered, if the table says so.
+    pub(super) country: Option<Country>,
+    /// The organisation as written.
+    pub(super) name: &'a [u8],
 }
 
 impl Row<'_> {
@@ -52,46 +83,21 @@ impl Row<'_> {
     }
 }
 
-/// A row of the given format.
-///
-/// # Errors
-///
-/// A column is missing or not what it should be, or the range is none.
-pub(super) fn parse_row(format: OriginFormat, line: &[u8]) -> Result<Row<'_>, Flaw> {
-    let (separator, columns) = match format {
-        OriginFormat::Iptoasn => (b'\t', 5),
-        OriginFormat::Csv => (b',', 4),
-        other => return Err(Flaw::new(0, format!("format {other} is not read yet"))),
-    };
-    // The organisation is last and may hold separators itself.
-    let mut fields = Fields { line, at: 0 };
-    let first = fields.up_to(separator, 1, columns)?;
-    let last = fields.up_to(separator, 2, columns)?;
-    let asn = fields.up_to(separator, 3, columns)?;
-    if format == OriginFormat::Iptoasn {
-        fields.up_to(separator, 4, columns)?;
-    }
-    let name = fields.rest();
-    if format == OriginFormat::Csv {
-        check_quotes(&name)?;
-    }
-    Ok(Row { range: range(&first, &last)?, asn: number(&asn)?, name: name.bytes })
-}
-
 /// A piece of the line and the bytes before it.
-struct Field<'a> {
+#[derive(Clone, Copy)]
+pub(super) struct Field<'a> {
     line: &'a [u8],
     start: usize,
-    bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
 }
 
-impl Field<'_> {
-    fn flaw(&self, message: impl Into<String>) -> Flaw {
+impl<'a> Field<'a> {
+    pub(super) fn flaw(&self, message: impl Into<String>) -> Flaw {
         Flaw::new(characters(self.line.get(..self.start).unwrap_or_default()), message)
     }
 
     /// The text without blanks and quotes around it, if it is ASCII as all but names must be.
-    fn text(&self) -> Result<&str, Flaw> {
+    pub(super) fn text(&self) -> Result<&'a str, Flaw> {
         match std::str::from_utf8(self.bytes) {
             Ok(text) => Ok(unquoted(text.trim()).unwrap_or(text.trim())),
             Err(_) => Err(self.flaw("bytes that are not UTF-8")),
@@ -99,13 +105,24 @@ impl Field<'_> {
     }
 }
 
-struct Fields<'a> {
+/// A line as fields, from the left.
+pub(super) struct Fields<'a> {
     line: &'a [u8],
     at: usize,
 }
 
 impl<'a> Fields<'a> {
-    fn up_to(&mut self, separator: u8, nth: usize, columns: usize) -> Result<Field<'a>, Flaw> {
+    pub(super) fn new(line: &'a [u8]) -> Self {
+        Fields { line, at: 0 }
+    }
+
+    /// The field before the next separator, which must be there: it is the `nth` of `columns`.
+    pub(super) fn up_to(
+        &mut self,
+        separator: u8,
+        nth: usize,
+        columns: usize,
+    ) -> Result<Field<'a>, Flaw> {
         let rest = self.rest();
         match rest.bytes.iter().position(|b| *b == separator) {
             Some(length) => {
@@ -116,18 +133,39 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn rest(&self) -> Field<'a> {
+    /// The field before the next separator or the end of the line.
+    pub(super) fn next(&mut self, separator: u8) -> Field<'a> {
+        let rest = self.rest();
+        let length = rest.bytes.iter().position(|b| *b == separator).unwrap_or(rest.bytes.len());
+        self.at = (rest.start + length + 1).min(self.line.len());
+        Field { bytes: rest.bytes.get(..length).unwrap_or_default(), ..rest }
+    }
+
+    /// The next word between blanks; empty at the end.
+    pub(super) fn word(&mut self) -> Field<'a> {
+        let rest = self.rest();
+        let blank = |b: &u8| matches!(b, b' ' | b'\t');
+        let begin = rest.bytes.iter().position(|b| !blank(b)).unwrap_or(rest.bytes.len());
+        let bytes = rest.bytes.get(begin..).unwrap_or_default();
+        let length = bytes.iter().position(blank).unwrap_or(bytes.len());
+        let start = rest.start + begin;
+        self.at = start + length;
+        Field { line: self.line, start, bytes: bytes.get(..length).unwrap_or_default() }
+    }
+
+    /// All that is left.
+    pub(super) fn rest(&self) -> Field<'a> {
         let bytes = self.line.get(self.at..).unwrap_or_default();
         Field { line: self.line, start: self.at, bytes }
     }
 }
 
-fn unquoted(text: &str) -> Option<&str> {
+pub(super) fn unquoted(text: &str) -> Option<&str> {
     text.strip_prefix('"')?.strip_suffix('"')
 }
 
 /// A quote that opens the name must close it: if not, the row is cut off or runs over lines.
-fn check_quotes(name: &Field<'_>) -> Result<(), Flaw> {
+pub(super) fn check_quotes(name: &Field<'_>) -> Result<(), Flaw> {
     let text = name.bytes.trim_ascii();
     let closed = text.len() > 1 && text.ends_with(b"\"");
     if text.starts_with(b"\"") && !closed {
@@ -136,8 +174,27 @@ fn check_quotes(name: &Field<'_>) -> Result<(), Flaw> {
     Ok(())
 }
 
-fn range(first: &Field<'_>, last: &Field<'_>) -> Result<Range, Flaw> {
-    match (address(first)?, address(last)?) {
+/// An end of a range: an address, or a number that stands for one.
+#[derive(Clone, Copy)]
+enum End {
+    Address(IpAddr),
+    Number(u128),
+}
+
+/// The range from `first` to `last`: addresses, or the numbers that some tables write for them. Numbers that
+/// both fit into 32 bits are IPv4 addresses: what would be such IPv6 addresses (`::/96`) nobody announces.
+pub(super) fn range(first: &Field<'_>, last: &Field<'_>) -> Result<Range, Flaw> {
+    let (a, b) = match (end(first)?, end(last)?) {
+        (End::Address(a), End::Address(b)) => (a, b),
+        (End::Number(a), End::Number(b)) => match (u32::try_from(a), u32::try_from(b)) {
+            (Ok(a), Ok(b)) => (Ipv4Addr::from(a).into(), Ipv4Addr::from(b).into()),
+            (_, _) => (Ipv6Addr::from(a).into(), Ipv6Addr::from(b).into()),
+        },
+        (End::Address(_), End::Number(_)) | (End::Number(_), End::Address(_)) => {
+            return Err(last.flaw("the range has an address at one end and a number at the other"));
+        }
+    };
+    match (a, b) {
         (IpAddr::V4(a), IpAddr::V4(b)) if a <= b => Ok(Range::V4(a, b)),
         (IpAddr::V6(a), IpAddr::V6(b)) if a <= b => Ok(Range::V6(a, b)),
         (a @ IpAddr::V4(_), b @ IpAddr::V4(_)) | (a @ IpAddr::V6(_), b @ IpAddr::V6(_)) => {
@@ -149,31 +206,74 @@ fn range(first: &Field<'_>, last: &Field<'_>) -> Result<Range, Flaw> {
     }
 }
 
-fn address(field: &Field<'_>) -> Result<IpAddr, Flaw> {
+fn end(field: &Field<'_>) -> Result<End, Flaw> {
     let text = field.text()?;
     if text.is_empty() {
         return Err(field.flaw("the address is missing"));
     }
-    text.parse().map_err(|_| field.flaw(format!("{} is not an address", shown(text))))
+    if let Ok(address) = text.parse() {
+        return Ok(End::Address(address));
+    }
+    match text.parse::<u128>() {
+        Ok(number) if text.bytes().all(|b| b.is_ascii_digit()) => Ok(End::Number(number)),
+        Ok(_) | Err(_) => Err(field.flaw(format!("{} is not an address", shown(text)))),
+    }
 }
 
-fn number(field: &Field<'_>) -> Result<u32, Flaw> {
+/// `192.0.2.0/24`. Host bits are masked away: tables carry what routers announce, and some announce them.
+pub(super) fn prefix(field: &Field<'_>) -> Result<IpNet, Flaw> {
+    let text = field.text()?;
+    prefix_in(text).ok_or_else(|| field.flaw(format!("{} is not a prefix", shown(text))))
+}
+
+pub(super) fn prefix_in(text: &str) -> Option<IpNet> {
+    let (address, length) = text.split_once('/')?;
+    net(address.parse().ok()?, length)
+}
+
+/// The network of this many bits that holds the address.
+pub(super) fn net(address: IpAddr, length: &str) -> Option<IpNet> {
+    let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
+    let length = length.parse().ok().filter(|_| digits)?;
+    IpNet::new(address, length).ok().map(|net| net.trunc())
+}
+
+/// An AS number in digits.
+pub(super) fn number(field: &Field<'_>) -> Result<u32, Flaw> {
     let text = field.text()?;
     if text.is_empty() {
         return Err(field.flaw("the AS number is missing"));
     }
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    match text.parse::<u32>() {
-        Ok(asn) if digits => Ok(asn),
-        Ok(_) | Err(_) => Err(field.flaw(format!("{} is not an AS number", shown(text)))),
+    number_in(text).ok_or_else(|| field.flaw(format!("{} is not an AS number", shown(text))))
+}
+
+/// An AS number in digits, with `AS` before them or not.
+pub(super) fn number_or_as(field: &Field<'_>) -> Result<u32, Flaw> {
+    let text = field.text()?;
+    if text.is_empty() {
+        return Err(field.flaw("the AS number is missing"));
     }
+    asn_in(text).ok_or_else(|| field.flaw(format!("{} is not an AS number", shown(text))))
+}
+
+pub(super) fn asn_in(text: &str) -> Option<u32> {
+    match text.split_at_checked(2) {
+        Some((head, digits)) if head.eq_ignore_ascii_case("as") => number_in(digits),
+        Some(_) | None => number_in(text),
+    }
+}
+
+pub(super) fn number_in(digits: &str) -> Option<u32> {
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::text::parse_row;
     use super::*;
+    use crate::config::OriginFormat;
 
     fn csv(line: &str) -> Result<(String, u32, Option<String>), String> {
         read(OriginFormat::Csv, line)
@@ -181,10 +281,11 @@ mod tests {
 
     fn read(format: OriginFormat, line: &str) -> Result<(String, u32, Option<String>), String> {
         match parse_row(format, line.as_bytes()) {
-            Ok(row) => {
-                let nets: Vec<String> =
-                    row.range.prefixes().iter().map(ToString::to_string).collect();
-                Ok((nets.join(" "), row.asn, row.name()))
+            Ok(None) => Err("no row".to_owned()),
+            Ok(Some(row)) => {
+                let nets: Vec<String> = row.range.prefixes().map(|net| net.to_string()).collect();
+                let [asn] = row.asns.as_slice() else { return Err("several".to_owned()) };
+                Ok((nets.join(" "), *asn, row.name()))
             }
             Err(flaw) => Err(format!("{}: {flaw}", flaw.offset + 1)),
         }
@@ -208,7 +309,7 @@ mod tests {
         let quoted = r#""192.0.2.0","192.0.2.255","64500","Example, Inc.""#;
         assert_eq!(csv(quoted), good(net, 64500, "Example, Inc."));
         let latin1 = b"192.0.2.0,192.0.2.255,64500,Caf\xe9";
-        let row = parse_row(OriginFormat::Csv, latin1).unwrap();
+        let row = parse_row(OriginFormat::Csv, latin1).unwrap().unwrap();
         assert_eq!(row.name().as_deref(), Some("Caf\u{fffd}"));
     }
 
@@ -253,7 +354,11 @@ mod tests {
             ),
             ("192.0.02.0,192.0.2.255,1,x", "1: 192.0.02.0 is not an address"),
             ("start,end,asn,org", "1: start is not an address"),
-            ("16777216,16777471,13335,x", "1: 16777216 is not an address"),
+            (
+                "16777216,1.0.0.255,13335,x",
+                "10: the range has an address at one end and a number at the other",
+            ),
+            ("+16777216,+16777471,1,x", "1: +16777216 is not an address"),
             (
                 "192.0.2.0,192.0.2.255,64500,\"Examp",
                 "29: the quote that begins the name is not closed",
@@ -269,9 +374,9 @@ mod tests {
     #[test]
     fn the_whole_of_a_family_is_one_prefix() {
         let v4 = Range::V4(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST);
-        assert_eq!(v4.prefixes(), vec!["0.0.0.0/0".parse().unwrap()]);
+        assert_eq!(v4.prefixes().collect::<Vec<_>>(), ["0.0.0.0/0".parse().unwrap()]);
         let v6 = Range::V6(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from(u128::MAX));
-        assert_eq!(v6.prefixes(), vec!["::/0".parse().unwrap()]);
+        assert_eq!(v6.prefixes().collect::<Vec<_>>(), ["::/0".parse().unwrap()]);
     }
 
     /// Covers `first..=last` and nothing else, in order, and no two neighbours could be one.
@@ -293,7 +398,7 @@ mod tests {
         #[test]
         fn ipv4_prefixes_cover_exactly_the_range(a: u32, length in 0u32..5000) {
             let last = a.saturating_add(length);
-            let nets = Range::V4(a.into(), last.into()).prefixes();
+            let nets: Vec<IpNet> = Range::V4(a.into(), last.into()).prefixes().collect();
             for address in a.saturating_sub(300)..=last.saturating_add(300) {
                 let ip = IpAddr::V4(address.into());
                 let holders = nets.iter().filter(|n| n.contains(&ip)).count();
@@ -319,23 +424,6 @@ mod tests {
                 .map(|n| (u128::from(n.network()), u128::from(n.broadcast()), n.prefix_len()))
                 .collect();
             check_exact(a, b, &nets);
-        }
-
-        #[test]
-        fn any_bytes_are_a_row_or_a_flaw(line in prop::collection::vec(any::<u8>(), 0..200), tsv: bool) {
-            let format = if tsv { OriginFormat::Iptoasn } else { OriginFormat::Csv };
-            if let Ok(row) = parse_row(format, &line) {
-                prop_assert!(!row.range.prefixes().is_empty());
-                row.name();
-            }
-        }
-
-        #[test]
-        fn any_near_row_is_a_row_or_a_flaw(line in "[0-9a-f:.,\t\"]{0,80}", tsv: bool) {
-            let format = if tsv { OriginFormat::Iptoasn } else { OriginFormat::Csv };
-            if let Ok(row) = parse_row(format, line.as_bytes()) {
-                prop_assert!(!row.range.prefixes().is_empty());
-            }
         }
     }
 }
