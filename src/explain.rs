@@ -7,13 +7,15 @@ mod comparison;
 mod list;
 
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::blocklist::Sources;
 use crate::config::Mode;
 use crate::decide::decide;
 use crate::packet::synthetic;
-use crate::ruleset::{Match, Ruleset};
+use crate::ruleset::{ListInfo, Match, Ruleset};
 use crate::verdict::Verdict;
 
 pub use comparison::{Comparison, ListChange, OriginChange, Refused, compare};
@@ -57,14 +59,33 @@ pub struct Named {
     pub origin_as: Option<u32>,
     /// The origin AS's name in the origin tables.
     pub origin_name: Option<String>,
+    /// The origin tables that say so; empty beside an origin AS: none does any more, the prefix is kept. Null
+    /// where the list names the prefix itself.
+    #[serde(default)]
+    pub origin_sources: Option<Vec<String>>,
+    /// The group of AS numbers through which the list names it, with its organisation.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// The country that a registry has the prefix registered in, for a list of countries. That is not where it is.
+    #[serde(default)]
+    pub registered_in: Option<String>,
     /// The list's file.
     pub file: String,
     /// The line in it.
     pub line: u32,
+    /// What the line says besides.
+    #[serde(default)]
+    pub remark: Option<String>,
     /// Issuer, number and date in one line.
     pub basis: String,
     /// The basis's note.
     pub note: Option<String>,
+    /// The day on which somebody shall look at the list again.
+    #[serde(default)]
+    pub review_by: Option<String>,
+    /// That day has come.
+    #[serde(default)]
+    pub review_due: bool,
 }
 
 /// The rule set that is in force in a running daemon.
@@ -114,9 +135,31 @@ pub fn name(rules: &Ruleset, entry: Match) -> Option<Named> {
         prefix: entry.prefix.to_string(),
         origin_as: entry.origin,
         origin_name: entry.origin.and_then(|asn| rules.origin_names.get(&asn).cloned()),
+        origin_sources: entry.origin.map(|_| source_names(rules, entry.sources)),
+        group: None,
+        registered_in: None,
         file: list.path.display().to_string(),
         line: entry.line,
+        remark: list.remarks.of(entry.line).map(str::to_owned),
         basis: list.basis.line(),
         note: list.basis.note.clone(),
+        review_by: list.review_by.map(|day| day.to_string()),
+        review_due: review_due(list, now()),
     })
+}
+
+/// The names of these origin tables.
+fn source_names(rules: &Ruleset, sources: Sources) -> Vec<String> {
+    let tables = &rules.freshness.origins;
+    sources.places().filter_map(|place| tables.get(place)).map(|age| age.name.clone()).collect()
+}
+
+/// Whether the day has come on which somebody shall look at this list again.
+fn review_due(list: &ListInfo, now: u64) -> bool {
+    list.review_by.is_some_and(|day| day.unix() <= now)
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
 }

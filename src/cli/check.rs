@@ -3,7 +3,7 @@
 mod running;
 
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -142,6 +142,19 @@ fn check_lists(config: &Config, findings: &mut Findings) {
             let detail = format!("{}: {} lines repeat earlier ones", list.name, list.duplicates);
             findings.add("list", "warning", detail);
         }
+        if list.rejected.total > 0 {
+            let detail = format!(
+                "{}: {} lines are wrong and were left out, the first: {}",
+                list.name,
+                grouped(list.rejected.total),
+                list.rejected.first.first().map_or("", String::as_str)
+            );
+            findings.add("list", "warning", detail);
+        }
+        if let Some(day) = list.review_by.filter(|day| day.unix() <= output::now()) {
+            let detail = format!("{}: to be looked at again since {day} (review_by)", list.name);
+            findings.add("list", "warning", detail);
+        }
         if list.basis.line().is_empty() {
             let detail = format!("{}: no basis: nobody can say later by which order", list.name);
             findings.add("list", "warning", detail);
@@ -150,7 +163,7 @@ fn check_lists(config: &Config, findings: &mut Findings) {
     for (name, date, _) in &rules.origin_dates {
         findings.add("origin", "ok", format!("{name}: data of {date}"));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = output::now();
     let ages = [("list", &rules.freshness.lists), ("origin", &rules.freshness.origins)];
     for (subject, age) in ages.iter().flat_map(|(s, ages)| ages.iter().map(move |a| (s, a))) {
         if let (Some(old), Some(limit)) = (age.stale(now), age.limit) {

@@ -81,18 +81,14 @@ fn text(answer: &Explanation) -> String {
     let mut rows = vec![vec![answer.address.to_string(), format!("{outcome}: {reason}")]];
     let row = |label: &str, text: String| vec![format!("  {label}"), text];
     if let Some(winner) = &answer.winner {
-        rows.push(row("list", list(winner)));
-        rows.push(row("prefix", prefix(winner)));
-        if !winner.basis.is_empty() {
-            rows.push(row("basis", winner.basis.clone()));
-        }
-        if let Some(note) = &winner.note {
-            rows.push(row("note", note.clone()));
-        }
+        rows.extend(details(winner).into_iter().map(|(label, text)| row(label, text)));
     }
     for (index, entry) in answer.also.iter().enumerate() {
         let label = if index == 0 { "also" } else { "" };
         rows.push(row(label, format!("{}, {}", list(entry), prefix(entry))));
+        if let Some(remark) = &entry.remark {
+            rows.push(row("", format!("  remark: {remark}")));
+        }
     }
     let source = if answer.source == explain::RUNNING {
         format!("running daemon, generation {}, mode {}", answer.generation, answer.mode)
@@ -101,6 +97,40 @@ fn text(answer: &Explanation) -> String {
     };
     rows.push(row("source", source));
     output::columns(&rows)
+}
+
+/// All that is known about the entry that decided, a row each.
+fn details(entry: &Named) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("list", list(entry)), ("prefix", prefix(entry))];
+    if let Some(sources) = &entry.origin_sources {
+        rows.push((
+            "origin by",
+            match &sources[..] {
+                [] => "NO TABLE any more: kept by hold_down".to_owned(),
+                names => names.join(", "),
+            },
+        ));
+    }
+    if let Some(group) = &entry.group {
+        rows.push(("group", group.clone()));
+    }
+    if let Some(country) = &entry.registered_in {
+        rows.push(("country", format!("registered in {country}, which is not where it is")));
+    }
+    if let Some(remark) = &entry.remark {
+        rows.push(("remark", remark.clone()));
+    }
+    if !entry.basis.is_empty() {
+        rows.push(("basis", entry.basis.clone()));
+    }
+    if let Some(note) = &entry.note {
+        rows.push(("note", note.clone()));
+    }
+    if let Some(day) = &entry.review_by {
+        let due = if entry.review_due { ", DUE" } else { "" };
+        rows.push(("review by", format!("{day}{due}")));
+    }
+    rows
 }
 
 fn list(entry: &Named) -> String {

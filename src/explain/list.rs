@@ -3,8 +3,12 @@
 //! Invariant: the same account of a rule set, whether it is in force in a daemon or was read from files by a
 //! command; only a daemon knows hits.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
+use crate::blocklist::Sources;
+use crate::config::ORIGIN_LIMIT;
 use crate::ruleset::Ruleset;
 
 /// All lists of a rule set, as `kordon lists -o json` prints them.
@@ -31,6 +35,8 @@ pub struct ListReport {
     pub action: String,
     /// What its lines are.
     pub kind: String,
+    /// The format that the file was read in.
+    pub format: String,
     /// The file.
     pub file: String,
     /// Lines that count: prefixes or AS numbers.
@@ -39,6 +45,16 @@ pub struct ListReport {
     pub prefixes: usize,
     /// Lines that repeat an earlier one.
     pub duplicates: usize,
+    /// Lines that are wrong and were left out.
+    pub rejected: u64,
+    /// The first of them, each with its place and what is wrong.
+    pub rejected_first: Vec<String>,
+    /// Lines that say something besides their entry.
+    pub remarks: usize,
+    /// The number that the file counts its versions by, where it has one.
+    pub serial: Option<u64>,
+    /// The time of the data by the file's own words, in seconds since 1970, where it has one.
+    pub dated: Option<u64>,
     /// The file's last line has no line end: it may be cut off.
     pub unterminated: bool,
     /// When the file was last written, in seconds since 1970, as far as it has been read.
@@ -53,6 +69,23 @@ pub struct ListReport {
     pub hits: Option<Hits>,
     /// On what it rests.
     pub basis: BasisReport,
+    /// The day on which somebody shall look at it again.
+    pub review_by: Option<String>,
+    /// That day has come.
+    pub review_due: bool,
+    /// Where the prefixes of its AS numbers come from; null for a list that names prefixes itself.
+    pub origins: Option<OriginCount>,
+}
+
+/// Where the prefixes of a list's AS numbers come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OriginCount {
+    /// AS numbers that have a prefix.
+    pub asns: usize,
+    /// Prefixes by origin table; what two tables say counts at both.
+    pub tables: BTreeMap<String, usize>,
+    /// Prefixes that no table names any more and that are kept.
+    pub kept: usize,
 }
 
 /// Packets since the daemon started.
@@ -96,6 +129,7 @@ pub fn lists(
     hits: impl Fn(u16) -> Option<Hits>,
 ) -> ListReports {
     let mut ages = rules.freshness.lists.iter();
+    let mut origins = origins(rules).into_iter();
     let one = |list: &crate::ruleset::ListInfo| {
         let age = ages.next();
         let hits = hits(list.counter);
@@ -103,10 +137,16 @@ pub fn lists(
             name: list.name.clone(),
             action: list.action.label().to_owned(),
             kind: list.kind.label().to_owned(),
+            format: list.format.label().to_owned(),
             file: list.path.display().to_string(),
             lines: list.lines,
             prefixes: list.prefixes,
             duplicates: list.duplicates,
+            rejected: list.rejected.total,
+            rejected_first: list.rejected.first.clone(),
+            remarks: list.remarks.len(),
+            serial: list.serial,
+            dated: list.dated,
             unterminated: list.unterminated,
             written: age.and_then(|age| age.written),
             max_age: age.and_then(|age| age.limit),
@@ -120,6 +160,9 @@ pub fn lists(
                 date: list.basis.date.clone(),
                 note: list.basis.note.clone(),
             },
+            review_by: list.review_by.map(|day| day.to_string()),
+            review_due: super::review_due(list, now),
+            origins: origins.next().flatten(),
         }
     };
     ListReports {
@@ -129,6 +172,33 @@ pub fn lists(
         now,
         lists: rules.lists.iter().map(one).collect(),
     }
+}
+
+/// For each list, where the prefixes of its AS numbers come from.
+fn origins(rules: &Ruleset) -> Vec<Option<OriginCount>> {
+    let mut asns = vec![BTreeSet::new(); rules.lists.len()];
+    let mut counts = vec![(0, [0_usize; ORIGIN_LIMIT]); rules.lists.len()];
+    for entry in rules.table().entries() {
+        let place = usize::from(entry.list.0);
+        let (Some(asns), Some((kept, tables)), Some(asn)) =
+            (asns.get_mut(place), counts.get_mut(place), entry.origin)
+        else {
+            continue;
+        };
+        asns.insert(asn);
+        if entry.sources == Sources::NONE {
+            *kept += 1;
+        }
+        for place in entry.sources.places() {
+            tables[place] += 1;
+        }
+    }
+    let named = |(asns, (kept, tables)): (BTreeSet<u32>, (usize, [usize; ORIGIN_LIMIT]))| {
+        let names = rules.freshness.origins.iter().map(|age| age.name.clone());
+        let tables = names.zip(tables).filter(|(_, count)| *count > 0).collect();
+        (!asns.is_empty()).then_some(OriginCount { asns: asns.len(), tables, kept })
+    };
+    asns.into_iter().zip(counts).map(named).collect()
 }
 
 #[cfg(test)]
@@ -145,6 +215,8 @@ mod tests {
         assert_eq!((by_files.lists[0].hits, by_files.lists[0].changed), (None, None));
         assert_eq!((by_files.lists[0].lines, by_files.lists[0].prefixes), (14, 276));
         assert_eq!(by_files.lists[0].basis.line, "NCU 01-140/101, 2022-02-27");
+        let tables = &by_files.lists[0].origins.as_ref().unwrap().tables;
+        assert_eq!(tables["vk-digital-network"], 276);
         let hits = |place: u16| Some(Hits { dropped: place.into(), ..Hits::default() });
         let running = lists(&rules, super::super::RUNNING, 0, hits);
         assert_eq!(running.lists[0].hits.unwrap().dropped, 3, "by its place among the counters");

@@ -280,6 +280,14 @@ fn lists(page: &mut Page, observed: &Observed) {
     page.put(&families::EXEMPTED, exempted);
     let entries = rules.lists.iter().map(|list| (vec![list.name.clone()], list.prefixes as f64));
     page.put(&families::LIST_ENTRIES, entries);
+    let rejected =
+        rules.lists.iter().map(|list| (vec![list.name.clone()], list.rejected.total as f64));
+    page.put(&families::LIST_REJECTED, rejected);
+    let review = rules
+        .lists
+        .iter()
+        .filter_map(|list| Some((vec![list.name.clone()], list.review_by?.unix() as f64)));
+    page.put(&families::LIST_REVIEW, review);
     let changed = rules.lists.iter().map(|list| (vec![list.name.clone()], list.changed as f64));
     page.put(&families::LIST_CHANGED, changed);
     let (written, limits) = ages(&rules.freshness.lists);

@@ -88,6 +88,10 @@ declare! {
         "Distinct prefixes in the rule set in force.";
     LIST_ENTRIES: Gauge "kordon_list_entries" ["list"]
         "Prefixes that a list contributes, after AS numbers were resolved.";
+    LIST_REJECTED: Gauge "kordon_list_rejected_lines" ["list"]
+        "Lines of a list that are wrong and were left out (max_rejected).";
+    LIST_REVIEW: Gauge "kordon_list_review_timestamp_seconds" ["list"]
+        "The beginning of the day on which somebody shall look at a list again; missing where the configuration sets no review_by.";
     LIST_CHANGED: Gauge "kordon_list_last_change_timestamp_seconds" ["list"]
         "When a list's content last changed under this process (or the process started).";
     LIST_WRITTEN: Gauge "kordon_list_file_timestamp_seconds" ["list"]

@@ -28,19 +28,31 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
     let mut rows = Vec::new();
     let mut row = |label: &str, text: String| rows.push(vec![format!("  {label}"), text]);
     row("file", list.file.clone());
-    let what = match list.kind.as_str() {
-        "asn" => "AS numbers",
-        _ => "lines",
-    };
+    row("kind", format!("{}, format {}", list.kind, list.format));
     row(
         "entries",
-        format!(
-            "{} {what}, {} prefixes",
-            grouped(list.lines as u64),
-            grouped(list.prefixes as u64)
-        ),
+        format!("{}, {} prefixes", table::lines(list.lines as u64), grouped(list.prefixes as u64)),
     );
-    row("repeated", format!("{} lines", grouped(list.duplicates as u64)));
+    if let Some(origins) = &list.origins {
+        for (index, (name, count)) in origins.tables.iter().enumerate() {
+            let label = if index == 0 { "origins" } else { "" };
+            row(label, format!("{name}: {} prefixes", grouped(*count as u64)));
+        }
+    }
+    let aside = [
+        (list.duplicates as u64, "repeat earlier ones"),
+        (list.remarks as u64, "say something besides, shown by kordon why"),
+    ];
+    for (count, what) in aside.iter().filter(|(count, _)| *count > 0) {
+        row("", format!("{}: {what}", table::lines(*count)));
+    }
+    if let Some(serial) = list.serial {
+        row("serial", serial.to_string());
+    }
+    if let Some(dated) = list.dated {
+        let ago = span(reports.now.saturating_sub(dated));
+        row("data of", format!("{}, {ago} ago", day(dated)));
+    }
     if let Some(written) = list.written {
         let limit =
             list.max_age.map_or(String::new(), |limit| format!(", stale after {}", span(limit)));
@@ -60,18 +72,14 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
     if let Some(note) = &list.basis.note {
         row("note", note.clone());
     }
+    if let Some(day) = &list.review_by {
+        row("review by", day.clone());
+    }
     if let Some(hits) = table::hits(list) {
         row("hits", hits.trim_start_matches("hits: ").to_owned());
     }
     for warning in table::warnings(list, reports.now) {
         row("", warning);
     }
-    format!(
-        "{}  {}, kind {}\n{}{}",
-        list.name,
-        list.action,
-        list.kind,
-        columns(&rows),
-        table::source(reports)
-    )
+    format!("{}  {}\n{}{}", list.name, list.action, columns(&rows), table::source(reports))
 }

@@ -46,10 +46,15 @@ pub(super) fn age(list: &ListReport, now: u64) -> String {
 
 /// What it rests on, and what wants attention.
 fn notes(list: &ListReport, now: u64) -> Vec<String> {
-    let mut notes = vec![match list.basis.line.as_str() {
-        "" => "NO BASIS".to_owned(),
-        line => line.to_owned(),
-    }];
+    let basis = match list.basis.line.as_str() {
+        "" => "NO BASIS",
+        line => line,
+    };
+    let review = match &list.review_by {
+        Some(day) if !list.review_due => format!("; review by {day}"),
+        Some(_) | None => String::new(),
+    };
+    let mut notes = vec![format!("{basis}{review}")];
     notes.extend(hits(list));
     notes.extend(warnings(list, now));
     notes
@@ -74,6 +79,22 @@ pub(super) fn hits(list: &ListReport) -> Option<String> {
 /// What somebody should look at.
 pub(super) fn warnings(list: &ListReport, now: u64) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(day) = list.review_by.as_ref().filter(|_| list.review_due) {
+        warnings.push(format!("REVIEW DUE since {day}"));
+    }
+    if list.rejected > 0 {
+        warnings.push(format!(
+            "REJECTED: {}; see: kordon lists failed {}",
+            lines(list.rejected),
+            list.name
+        ));
+    }
+    if let Some(kept) = list.origins.as_ref().map(|origins| origins.kept).filter(|kept| *kept > 0) {
+        warnings.push(format!(
+            "KEPT: {} prefixes that no origin table names any more (hold_down)",
+            grouped(kept as u64)
+        ));
+    }
     if list.stale {
         let limit =
             list.max_age.map_or(String::new(), |limit| format!(" (max_age {})", span(limit)));
@@ -85,15 +106,22 @@ pub(super) fn warnings(list: &ListReport, now: u64) -> Vec<String> {
     warnings
 }
 
+/// `1 line`, `3 lines`.
+pub(super) fn lines(count: u64) -> String {
+    format!("{} {}", grouped(count), if count == 1 { "line" } else { "lines" })
+}
+
 pub(super) fn csv(reports: &ListReports) -> String {
     let head = [
         "list",
         "action",
         "kind",
+        "format",
         "file",
         "entries",
         "prefixes",
         "duplicates",
+        "rejected",
         "file_date",
         "stale",
         "changed",
@@ -104,6 +132,8 @@ pub(super) fn csv(reports: &ListReports) -> String {
         "number",
         "date",
         "note",
+        "review_by",
+        "review_due",
         "source",
         "generation",
     ];
@@ -116,10 +146,12 @@ pub(super) fn csv(reports: &ListReports) -> String {
             list.name.clone(),
             list.action.clone(),
             list.kind.clone(),
+            list.format.clone(),
             list.file.clone(),
             list.lines.to_string(),
             list.prefixes.to_string(),
             list.duplicates.to_string(),
+            list.rejected.to_string(),
             list.written.map_or(String::new(), day),
             list.stale.to_string(),
             list.changed.map_or(String::new(), day),
@@ -130,6 +162,8 @@ pub(super) fn csv(reports: &ListReports) -> String {
             list.basis.number.clone(),
             list.basis.date.clone().unwrap_or_default(),
             list.basis.note.clone().unwrap_or_default(),
+            list.review_by.clone().unwrap_or_default(),
+            list.review_due.to_string(),
             reports.source.clone(),
             reports.generation.to_string(),
         ]);

@@ -83,6 +83,15 @@ pub(super) fn alerts(bench: &Bench<'_>) -> Res {
     }
 
     prometheus.only_beacon()?;
+    let due = "path = \"exempt.txt\"\n";
+    site.write(CONFIG, &text.replace(due, &format!("{due}review_by = 2026-01-01\n")))?;
+    site.kordon_ok("reload --config kordon.toml")?;
+    prometheus.fires("KordonListReviewDue", &[("list", "exempt")])?;
+    site.write(CONFIG, &text)?;
+    site.kordon_ok("reload --config kordon.toml")?;
+    prometheus.ends("KordonListReviewDue")?;
+
+    prometheus.only_beacon()?;
     // The window that losses are looked for in is a second here: where the machine was too busy for a scrape
     // before and after, they are made again.
     prometheus.fires_after("KordonQueueLosing", &[("queue", "40"), ("cause", "buffer")], || {
