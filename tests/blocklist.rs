@@ -12,8 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kordon::blocklist::{
-    ListErrors, Loaded, MAX_FILE_BYTES, OriginTable, load, parse_asn, parse_prefix, read_asns,
-    read_prefixes,
+    ListErrors, ListFile, Loaded, MAX_FILE_BYTES, OriginTable, Reading, load, parse_asn,
+    parse_prefix, read_list,
 };
 use kordon::config::{Action, Basis, ListConfig, ListKind, OriginConfig, OriginFormat};
 use kordon::failure::{ExitStatus, Failure};
@@ -60,6 +60,14 @@ impl Drop for Folder {
     }
 }
 
+fn read_prefixes(path: &Path, allow_wide: bool) -> Result<ListFile, Failure> {
+    read_list(path, &Reading { allow_wide, ..Reading::plain(ListKind::Prefix) })
+}
+
+fn read_asns(path: &Path) -> Result<ListFile, Failure> {
+    read_list(path, &Reading::plain(ListKind::Asn))
+}
+
 /// What is in a golden file, by its kind.
 fn outcome(path: &Path) -> Result<String, Failure> {
     let mut out = String::new();
@@ -70,15 +78,15 @@ fn outcome(path: &Path) -> Result<String, Failure> {
         "txt" => {
             let allow_wide = path.to_string_lossy().contains("wide-allowed");
             let list = read_prefixes(path, allow_wide)?;
-            for e in &list.entries {
+            for e in &list.prefixes {
                 writeln!(out, "{} {}", e.line, e.prefix).unwrap();
             }
             out += &end(list.duplicates, list.unterminated);
         }
         "asn" => {
             let list = read_asns(path)?;
-            for e in &list.entries {
-                writeln!(out, "{}:{} AS{}", e.line, e.column, e.asn).unwrap();
+            for e in &list.asns {
+                writeln!(out, "{}:{} AS{}", e.line, e.column, e.what).unwrap();
             }
             out += &end(list.duplicates, list.unterminated);
         }

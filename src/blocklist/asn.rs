@@ -1,93 +1,9 @@
-//! AS number lists: one number per line.
+//! Text to AS numbers.
 //!
 //! Invariant: a number that comes out can announce prefixes; those reserved for other uses are refused.
 //! Private and documentation numbers are not: test networks and closed networks announce them.
 
-use std::collections::HashSet;
-use std::path::Path;
-
-use super::errors::ListErrors;
-use super::lines::Lines;
-use super::place::{Flaw, Place, shown};
-use super::token::only_token;
-use crate::failure::Failure;
-
-/// One line of an AS number list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AsnLine {
-    /// The AS number.
-    pub asn: u32,
-    /// Its line, from 1.
-    pub line: u32,
-    /// Its column, from 1, in characters.
-    pub column: u32,
-}
-
-/// An AS number list as read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AsnList {
-    /// The entries in the order of the file, each number once.
-    pub entries: Vec<AsnLine>,
-    /// Lines that repeat an earlier number.
-    pub duplicates: usize,
-    /// The last line has no line end: the file may be cut off.
-    pub unterminated: bool,
-}
-
-/// Reads an AS number list.
-///
-/// # Errors
-///
-/// 65 with up to 20 places if a line is not an AS number that can announce something, or if there is no
-/// entry; 66 and 77 if the file cannot be read.
-pub fn read_asns(path: &Path) -> Result<AsnList, Failure> {
-    let mut errors = ListErrors::new();
-    let list = gather_asns(path, &mut errors);
-    errors.into_result().map(|()| list)
-}
-
-/// The same, with what is wrong added to `errors`; the list is worth something only if nothing was.
-pub(super) fn gather_asns(path: &Path, errors: &mut ListErrors) -> AsnList {
-    let before = errors.total();
-    match gather(path, errors) {
-        Ok(list) => {
-            if list.entries.is_empty() && errors.total() == before {
-                errors.refuse(Place::file(path), "no entries: an empty list is refused");
-            }
-            list
-        }
-        Err(failure) => {
-            errors.absorb(failure);
-            AsnList::default()
-        }
-    }
-}
-
-fn gather(path: &Path, errors: &mut ListErrors) -> Result<AsnList, Failure> {
-    let mut list = AsnList::default();
-    let mut seen = HashSet::new();
-    let mut lines = Lines::open(path)?;
-    while let Some((line, bytes)) = lines.next(errors)? {
-        match entry(bytes) {
-            Ok(None) => {}
-            Ok(Some((asn, column))) if seen.insert(asn) => {
-                list.entries.push(AsnLine { asn, line, column });
-            }
-            Ok(Some(_)) => list.duplicates += 1,
-            Err(flaw) => errors.refuse(flaw.place(path, line), flaw),
-        }
-    }
-    list.unterminated = !lines.is_terminated();
-    Ok(list)
-}
-
-fn entry(line: &[u8]) -> Result<Option<(u32, u32)>, Flaw> {
-    let Some(token) = only_token(line)? else { return Ok(None) };
-    match parse_asn(token.text) {
-        Ok(asn) => Ok(Some((asn, token.offset.saturating_add(1)))),
-        Err(flaw) => Err(flaw.behind(token.offset)),
-    }
-}
+use super::place::{Flaw, shown};
 
 /// `AS64500`, `as64500` or `64500`.
 ///
@@ -148,8 +64,11 @@ fn what_it_is_instead(digits: &str) -> String {
     " is not an AS number".to_owned()
 }
 
+/// The numbers that announce nothing.
+pub(super) const RESERVED: [u32; 4] = [0, 23456, 65535, u32::MAX];
+
 /// Why this number announces nothing, if so.
-fn reserved(asn: u32) -> Option<&'static str> {
+pub(super) fn reserved(asn: u32) -> Option<&'static str> {
     match asn {
         0 => Some("reserved (RFC 7607): no network has this number"),
         23456 => Some("AS_TRANS (RFC 6793): it stands for any network with a 4-byte number"),

@@ -29,6 +29,15 @@ impl ListErrors {
         self.add(ExitStatus::BadData, || format!("{place}: {message}"));
     }
 
+    /// So much bad data, of which the first have these words.
+    pub fn refuse_all<'a>(&mut self, said: impl Iterator<Item = &'a str>, total: usize) {
+        let before = self.total;
+        for text in said.take(total) {
+            self.add(ExitStatus::BadData, || text.to_owned());
+        }
+        self.total = before + total;
+    }
+
     /// A failure from elsewhere (a file that cannot be opened), with its own status.
     pub fn absorb(&mut self, failure: Failure) {
         self.add(failure.status, || failure.message);

@@ -7,9 +7,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::errors::ListErrors;
-use super::place::{Place, characters};
+use super::place::{Flaw, Place, characters};
 use super::unpack::{self, Packing, Unpacked};
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 
 /// The longest line, without its end, in bytes. Lines of real lists are below 200.
 pub const MAX_LINE_BYTES: usize = 4096;
@@ -21,8 +21,10 @@ pub(super) struct Lines<'p> {
     buffer: Vec<u8>,
     number: u32,
     terminated: bool,
-    done: bool,
 }
+
+/// A line, or what keeps it from being read.
+pub(super) type LineOrFlaw<'l> = Result<&'l [u8], Flaw>;
 
 impl<'p> Lines<'p> {
     /// Opens a regular file, packed or not.
@@ -41,12 +43,10 @@ impl<'p> Lines<'p> {
             buffer: Vec::with_capacity(256),
             number: 0,
             terminated: true,
-            done: false,
         }
     }
 
     /// How the file is packed.
-    #[expect(dead_code, reason = "for what is said about a file")]
     pub(super) fn packing(&self) -> Packing {
         self.input.get_ref().packing()
     }
@@ -57,20 +57,30 @@ impl<'p> Lines<'p> {
     ///
     /// # Errors
     ///
-    /// The file cannot be read on, or grew beyond the limit meanwhile.
+    /// The file cannot be read on, is no text, or grew beyond the limit meanwhile.
     pub(super) fn next(
         &mut self,
         errors: &mut ListErrors,
     ) -> Result<Option<(u32, &[u8])>, Failure> {
-        loop {
-            if self.done || !self.fill(errors)? {
-                return Ok(None);
-            }
-            if self.is_readable(errors) {
-                break;
+        while self.fill()? {
+            match self.hidden() {
+                None => return Ok(Some((self.number, &self.buffer))),
+                Some(flaw) => errors.refuse(flaw.place(self.path, self.number), flaw),
             }
         }
-        Ok(Some((self.number, &self.buffer)))
+        Ok(None)
+    }
+
+    /// The next line with its number, or what keeps it from being read; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lines::next`].
+    pub(super) fn next_or_flaw(&mut self) -> Result<Option<(u32, LineOrFlaw<'_>)>, Failure> {
+        if !self.fill()? {
+            return Ok(None);
+        }
+        Ok(Some((self.number, self.hidden().map_or(Ok(&self.buffer[..]), Err))))
     }
 
     /// Whether the last line read ended in a line end. If not, the file may be cut off.
@@ -79,7 +89,7 @@ impl<'p> Lines<'p> {
     }
 
     /// Reads one line into the buffer, without its end; false at the end of the file.
-    fn fill(&mut self, errors: &mut ListErrors) -> Result<bool, Failure> {
+    fn fill(&mut self) -> Result<bool, Failure> {
         self.buffer.clear();
         // Room for the longest line and its CR LF: what fills it without an end is longer.
         let room = MAX_LINE_BYTES + 2;
@@ -97,9 +107,9 @@ impl<'p> Lines<'p> {
         }
         self.buffer.pop_if(|b| *b == b'\r');
         if self.number == 1 {
-            self.look_at_the_beginning(errors);
+            self.look_at_the_beginning()?;
         }
-        Ok(!self.done)
+        Ok(true)
     }
 
     fn skip_rest_of_line(&mut self) -> Result<(), Failure> {
@@ -117,46 +127,33 @@ impl<'p> Lines<'p> {
         }
     }
 
-    /// Strips a byte-order mark; names the encodings that people really send us.
-    fn look_at_the_beginning(&mut self, errors: &mut ListErrors) {
-        let place = Place::file(self.path);
+    /// Strips a byte-order mark; names the encoding that people really send us.
+    fn look_at_the_beginning(&mut self) -> Result<(), Failure> {
         if self.buffer.starts_with(b"\xef\xbb\xbf") {
             self.buffer.drain(..3);
         } else if self.buffer.starts_with(b"\xff\xfe") || self.buffer.starts_with(b"\xfe\xff") {
-            errors.refuse(place, "is UTF-16 text: save it as UTF-8");
-            self.done = true;
+            let message = format!("{}: is UTF-16 text: save it as UTF-8", Place::file(self.path));
+            return Err(Failure::new(ExitStatus::BadData, message));
         }
+        Ok(())
     }
 
-    fn is_readable(&self, errors: &mut ListErrors) -> bool {
+    /// What would hide an entry of this line: behind a comment, or from whoever looks at the file.
+    fn hidden(&self) -> Option<Flaw> {
         if self.buffer.len() > MAX_LINE_BYTES {
-            errors.refuse(
-                Place::at(self.path, self.number, 1),
-                format_args!("line is longer than {MAX_LINE_BYTES} bytes"),
-            );
-            return false;
+            return Some(Flaw::new(0, format!("line is longer than {MAX_LINE_BYTES} bytes")));
         }
-        // Both would hide an entry: behind a comment, or from whoever looks at the file.
-        let hidden =
-            [(0, "NUL byte"), (b'\r', "carriage return inside the line")].into_iter().find_map(
-                |(byte, what)| self.buffer.iter().position(|b| *b == byte).map(|at| (at, what)),
-            );
-        match hidden {
-            None => true,
-            Some((at, what)) => {
-                let before = self.buffer.get(..at).unwrap_or_default();
-                let column = characters(before).saturating_add(1);
-                errors.refuse(Place::at(self.path, self.number, column), what);
-                false
-            }
-        }
+        let hidden = [(0, "NUL byte"), (b'\r', "carriage return inside the line")];
+        hidden.into_iter().find_map(|(byte, what)| {
+            let at = self.buffer.iter().position(|b| *b == byte)?;
+            Some(Flaw::new(characters(self.buffer.get(..at).unwrap_or_default()), what))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::ExitStatus;
 
     fn written(name: &str, bytes: &[u8]) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("kordon-lines-{}-{name}", std::process::id()));
@@ -217,8 +214,13 @@ mod tests {
 
     #[test]
     fn other_encodings_are_named() {
-        let said = "f: is UTF-16 text: save it as UTF-8";
-        assert_eq!(read("utf16", b"\xff\xfe1\0\n\0"), (vec![], said.to_owned(), true));
+        for begin in [b"\xff\xfe1\0\n\0", b"\xfe\xff\x001\0\n"] {
+            let path = written("utf16", begin);
+            let failure = Lines::open(&path).unwrap().next_or_flaw().unwrap_err();
+            assert!(failure.message.ends_with(": is UTF-16 text: save it as UTF-8"), "{failure}");
+            assert_eq!(failure.status, ExitStatus::BadData);
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

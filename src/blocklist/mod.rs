@@ -5,30 +5,35 @@
 
 mod asn;
 mod country;
+mod date;
 mod errors;
+mod format;
+mod gather;
 mod lines;
+mod list;
 mod origin;
 mod place;
 mod prefix;
+mod range;
 mod rejected;
 mod remarks;
 mod sources;
 mod token;
 mod unpack;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-pub use asn::{AsnLine, AsnList, parse_asn, read_asns};
+pub use asn::parse_asn;
 pub use country::Country;
 pub use errors::ListErrors;
+pub use format::{Declared, ListGuess, Metadata, in_words, sniff_list};
 pub use lines::MAX_LINE_BYTES;
+pub use list::{ListFile, MAX_ENTRIES, Named, PrefixLine, Reading, read_list};
 pub use origin::{Guess, Holder, OriginDate, OriginPrefix, OriginTable, sniff_origin};
 pub use place::{Flaw, Place};
-pub use prefix::{
-    PrefixLine, PrefixList, Refusal, WIDEST_IPV4, WIDEST_IPV6, guard, parse_prefix, read_prefixes,
-};
+pub use prefix::{Refusal, WIDEST_IPV4, WIDEST_IPV6, guard, parse_prefix};
 pub use unpack::{MAX_FILE_BYTES, MAX_PACKED_BYTES, MAX_RATIO, Packing};
 
 pub use rejected::Rejected;
@@ -72,6 +77,8 @@ pub struct LoadedList {
     pub dated: Option<u64>,
     /// Lines that repeat an earlier one.
     pub duplicates: usize,
+    /// Entries of which host bits were cleared.
+    pub masked: usize,
     /// The last line has no line end: the file may be cut off.
     pub unterminated: bool,
 }
@@ -96,10 +103,13 @@ pub struct Loaded {
 /// gives the status.
 pub fn load(lists: &[ListConfig], origins: &[OriginConfig]) -> Result<Loaded, Failure> {
     let mut errors = ListErrors::new();
-    let read: Vec<Read> =
-        lists.iter().map(|list| read_list(list, origins.is_empty(), &mut errors)).collect();
+    let read: Vec<ListFile> =
+        lists.iter().map(|list| read_one(list, origins.is_empty(), &mut errors)).collect();
 
-    let wanted = read.iter().flat_map(Read::asns).map(Holder::Asn).collect();
+    let wanted = read
+        .iter()
+        .flat_map(|list| list.asns.iter().map(|named| Holder::Asn(named.what)))
+        .collect();
     let before = errors.total();
     let table = OriginTable::gather(origins, &wanted, &mut errors);
     // From half a table every AS number of the other half would look unknown.
@@ -107,85 +117,54 @@ pub fn load(lists: &[ListConfig], origins: &[OriginConfig]) -> Result<Loaded, Fa
 
     let mut loaded = Vec::with_capacity(lists.len());
     for (config, (list, read)) in lists.iter().zip(read).enumerate() {
-        loaded.push(match read {
-            Read::Prefixes(read) => from_prefixes(config, read),
-            Read::Asns(read) if table_is_whole => {
-                let resolve = Resolve { list, origins, table: &table };
-                resolve.list(config, read, &mut errors)
-            }
-            Read::Asns(read) => from_asns(config, read, Vec::new()),
-        });
+        let mut entries: Vec<Entry> = read.prefixes.iter().map(named_itself).collect();
+        if table_is_whole {
+            let resolve = Resolve { list, origins, table: &table };
+            resolve.list(&read.asns, &mut entries, &mut errors);
+        }
+        loaded.push(with_entries(config, read, entries));
     }
     errors.into_result()?;
     let (origin_names, origin_dates) = table.into_names_and_dates();
     Ok(Loaded { lists: loaded, origin_names, origin_dates })
 }
 
-/// A list file as read, not resolved.
-enum Read {
-    Prefixes(PrefixList),
-    Asns(AsnList),
-}
-
-impl Read {
-    fn asns(&self) -> BTreeSet<u32> {
-        match self {
-            Read::Prefixes(_) => BTreeSet::new(),
-            Read::Asns(list) => list.entries.iter().map(|e| e.asn).collect(),
-        }
-    }
-}
-
-fn read_list(list: &ListConfig, no_origins: bool, errors: &mut ListErrors) -> Read {
-    match list.kind {
-        ListKind::Prefix => {
-            Read::Prefixes(prefix::gather_prefixes(&list.path, list.allow_wide, errors))
-        }
-        ListKind::Asn | ListKind::Country => {
-            if no_origins {
-                let message = format!(
-                    "list {}: kind = \"asn\" needs an origin table: add an [[origin]]",
-                    list.name
-                );
-                errors.absorb(Failure::new(ExitStatus::BadConfig, message));
-            }
-            Read::Asns(asn::gather_asns(&list.path, errors))
-        }
-    }
-}
-
-fn from_prefixes(config: usize, read: PrefixList) -> LoadedList {
-    let entry = |e: PrefixLine| Entry {
-        prefix: e.prefix,
-        line: e.line,
-        origin: None,
-        sources: Sources::NONE,
+fn read_one(list: &ListConfig, no_origins: bool, errors: &mut ListErrors) -> ListFile {
+    let read = gather::gather(&list.path, &Reading::from(list), errors);
+    let needs_origins = match list.kind {
+        ListKind::Prefix => false,
+        ListKind::Asn => true,
+        // A registry's own file says itself what is registered where.
+        ListKind::Country => read.format != ListFormat::Delegated,
     };
-    LoadedList {
-        config,
-        format: ListFormat::Cidr,
-        remarks: Remarks::default(),
-        rejected: Rejected::default(),
-        serial: None,
-        dated: None,
-        entries: read.entries.into_iter().map(entry).collect(),
-        asns: 0,
-        duplicates: read.duplicates,
-        unterminated: read.unterminated,
+    if no_origins && needs_origins {
+        let message = format!(
+            "list {}: kind = \"{}\" needs an origin table: add an [[origin]]",
+            list.name,
+            list.kind.label()
+        );
+        errors.absorb(Failure::new(ExitStatus::BadConfig, message));
     }
+    read
 }
 
-fn from_asns(config: usize, read: AsnList, entries: Vec<Entry>) -> LoadedList {
+/// An entry of a prefix that the list names itself.
+fn named_itself(named: &PrefixLine) -> Entry {
+    Entry { prefix: named.prefix, line: named.line, origin: None, sources: Sources::NONE }
+}
+
+fn with_entries(config: usize, read: ListFile, entries: Vec<Entry>) -> LoadedList {
     LoadedList {
         config,
-        format: ListFormat::Asn,
-        remarks: Remarks::default(),
-        rejected: Rejected::default(),
-        serial: None,
-        dated: None,
         entries,
-        asns: read.entries.len(),
+        format: read.format,
+        asns: read.asns.len(),
+        remarks: read.remarks,
+        rejected: read.rejected,
+        serial: read.metadata.serial,
+        dated: read.metadata.dated,
         duplicates: read.duplicates,
+        masked: read.masked,
         unterminated: read.unterminated,
     }
 }
@@ -198,16 +177,15 @@ struct Resolve<'a> {
 }
 
 impl Resolve<'_> {
-    fn list(&self, config: usize, read: AsnList, errors: &mut ListErrors) -> LoadedList {
-        let mut entries = Vec::new();
-        for line in &read.entries {
-            let found = self.table.prefixes_of(line.asn);
+    fn list(&self, asns: &[Named<u32>], entries: &mut Vec<Entry>, errors: &mut ListErrors) {
+        for line in asns {
+            let found = self.table.prefixes_of(line.what);
             if found.is_empty() {
                 errors.refuse(
                     Place::at(&self.list.path, line.line, line.column),
                     format_args!(
                         "AS{} resolves to no prefix in any origin table (origin: {})",
-                        line.asn,
+                        line.what,
                         self.origin_names()
                     ),
                 );
@@ -215,21 +193,20 @@ impl Resolve<'_> {
             for OriginPrefix { prefix, sources, source, line: row } in found.iter().copied() {
                 match guard(prefix, self.list.allow_wide) {
                     Ok(()) => {
-                        let (line, origin) = (line.line, Some(line.asn));
+                        let (line, origin) = (line.line, Some(line.what));
                         entries.push(Entry { prefix, line, origin, sources });
                     }
                     Err(refusal) => errors.refuse(
                         Place::at(&self.list.path, line.line, line.column),
                         format_args!(
                             "AS{} resolves to {prefix} (origin {}, line {row}), which {refusal}",
-                            line.asn,
+                            line.what,
                             self.origins.get(source).map_or("", |o| o.name.as_str())
                         ),
                     ),
                 }
             }
         }
-        from_asns(config, read, entries)
     }
 
     fn origin_names(&self) -> String {

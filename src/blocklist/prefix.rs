@@ -1,113 +1,19 @@
-//! Prefix lists: one prefix or address per line.
+//! Text to prefixes, and which prefixes a list may hold.
 //!
-//! Invariants: a prefix that comes out is canonical (no host bits), is not an IPv4 prefix in IPv6 clothes,
-//! and is no wider than the list may hold. What has two readings is refused, never guessed.
+//! Invariants: a prefix that comes out is canonical (no host bits); one that passes the guard is not an IPv4
+//! prefix in IPv6 clothes and no wider than the list may hold. What has two readings is refused, never guessed.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::errors::ListErrors;
-use super::lines::Lines;
-use super::place::{Flaw, Place, characters, shown};
-use super::token::only_token;
-use crate::failure::Failure;
+use super::place::{Flaw, characters, shown};
 
 /// The shortest IPv4 prefix of a list without `allow_wide`: what one registry block is.
 pub const WIDEST_IPV4: u8 = 8;
 /// The shortest IPv6 prefix of a list without `allow_wide`.
 pub const WIDEST_IPV6: u8 = 16;
-
-/// One line of a prefix list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PrefixLine {
-    /// The prefix; a single address is a /32 or /128.
-    pub prefix: IpNet,
-    /// Its line, from 1.
-    pub line: u32,
-}
-
-/// A prefix list as read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PrefixList {
-    /// The entries in the order of the file, each prefix once.
-    pub entries: Vec<PrefixLine>,
-    /// Lines that repeat an earlier prefix.
-    pub duplicates: usize,
-    /// The last line has no line end: the file may be cut off.
-    pub unterminated: bool,
-}
-
-/// Reads a prefix list.
-///
-/// # Errors
-///
-/// 65 with up to 20 places if a line is not a prefix that the list may hold, or if there is no entry; 66 and
-/// 77 if the file cannot be read.
-pub fn read_prefixes(path: &Path, allow_wide: bool) -> Result<PrefixList, Failure> {
-    let mut errors = ListErrors::new();
-    let list = gather_prefixes(path, allow_wide, &mut errors);
-    errors.into_result().map(|()| list)
-}
-
-/// The same, with what is wrong added to `errors`; the list is worth something only if nothing was.
-pub(super) fn gather_prefixes(
-    path: &Path,
-    allow_wide: bool,
-    errors: &mut ListErrors,
-) -> PrefixList {
-    let before = errors.total();
-    match gather(path, allow_wide, errors) {
-        Ok(list) => {
-            if list.entries.is_empty() && errors.total() == before {
-                errors.refuse(Place::file(path), "no entries: an empty list is refused");
-            }
-            list
-        }
-        Err(failure) => {
-            errors.absorb(failure);
-            PrefixList::default()
-        }
-    }
-}
-
-/// The most prefixes in one list: four times the internet's routing table, and a bound on the memory that
-/// one wrong file can take (about 100 bytes for each while it is read).
-const MAX_ENTRIES: usize = 5_000_000;
-
-fn gather(path: &Path, allow_wide: bool, errors: &mut ListErrors) -> Result<PrefixList, Failure> {
-    let mut list = PrefixList::default();
-    let mut seen = HashSet::new();
-    let mut lines = Lines::open(path)?;
-    while let Some((line, bytes)) = lines.next(errors)? {
-        match entry(bytes, allow_wide) {
-            Ok(None) => {}
-            Ok(Some(_)) if list.entries.len() == MAX_ENTRIES => {
-                let message = format!("more than {MAX_ENTRIES} prefixes in one list");
-                errors.refuse(Place::at(path, line, 1), message);
-                break;
-            }
-            Ok(Some(prefix)) if seen.insert(prefix) => {
-                list.entries.push(PrefixLine { prefix, line });
-            }
-            Ok(Some(_)) => list.duplicates += 1,
-            Err(flaw) => errors.refuse(flaw.place(path, line), flaw),
-        }
-    }
-    list.unterminated = !lines.is_terminated();
-    Ok(list)
-}
-
-fn entry(line: &[u8], allow_wide: bool) -> Result<Option<IpNet>, Flaw> {
-    let Some(token) = only_token(line)? else { return Ok(None) };
-    let prefix = parse_prefix(token.text).map_err(|flaw| flaw.behind(token.offset))?;
-    guard(prefix, allow_wide)
-        .map_err(|refusal| Flaw::new(token.offset, format!("{prefix} {refusal}")))?;
-    Ok(Some(prefix))
-}
 
 /// Why a well-formed prefix may not stand in a list. Displayed, it follows the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +68,26 @@ pub fn guard(prefix: IpNet, allow_wide: bool) -> Result<(), Refusal> {
 ///
 /// What is wrong, and with which part: the address, the length, or both together.
 pub fn parse_prefix(text: &str) -> Result<IpNet, Flaw> {
+    let net = parse_net(text)?;
+    let canonical = net.trunc();
+    if canonical == net {
+        return Ok(net);
+    }
+    let (address, width) = (net.addr(), net.max_prefix_len());
+    Err(Flaw::new(0, format!("{net} has host bits set: write {canonical} or {address}/{width}")))
+}
+
+/// The same, with host bits cleared; and whether there were any.
+///
+/// # Errors
+///
+/// As [`parse_prefix`], but for host bits.
+pub(super) fn parse_loose(text: &str) -> Result<(IpNet, bool), Flaw> {
+    let net = parse_net(text)?;
+    Ok((net.trunc(), net.trunc() != net))
+}
+
+fn parse_net(text: &str) -> Result<IpNet, Flaw> {
     if text.contains(',') {
         return Err(Flaw::new(0, format!("{}: one entry per line, without commas", shown(text))));
     }
@@ -179,15 +105,15 @@ pub fn parse_prefix(text: &str) -> Result<IpNet, Flaw> {
         Some(length) => parse_length(length, width)
             .map_err(|flaw| flaw.behind(characters(address_text.as_bytes()) + 1))?,
     };
-    let net = IpNet::new(address, length).map_err(|e| Flaw::new(0, e.to_string()))?;
-    let canonical = net.trunc();
-    if canonical == net {
-        return Ok(net);
-    }
-    Err(Flaw::new(0, format!("{net} has host bits set: write {canonical} or {address}/{width}")))
+    IpNet::new(address, length).map_err(|e| Flaw::new(0, e.to_string()))
 }
 
-fn parse_address(text: &str) -> Result<IpAddr, Flaw> {
+/// An address, in the one way of writing that has one reading.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub(super) fn parse_address(text: &str) -> Result<IpAddr, Flaw> {
     let may_be_ipv6 = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '%');
     if text.contains(':') && text.chars().all(may_be_ipv6) {
         return match text.parse::<Ipv6Addr>() {
@@ -209,9 +135,6 @@ fn what_is_wrong_with_ipv4(text: &str) -> Flaw {
     let say = |what: &str| Flaw::new(0, format!("{}{what}", shown(text)));
     if text.is_empty() {
         return Flaw::new(0, "the address is missing");
-    }
-    if text.contains('-') && text.starts_with(|c: char| c.is_ascii_digit()) {
-        return say(" is a range: write it as prefixes");
     }
     if super::asn::looks_like_asn(text) {
         return say(" is an AS number: this list holds prefixes (kind = \"asn\" holds AS numbers)");

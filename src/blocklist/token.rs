@@ -1,4 +1,4 @@
-//! The one entry of a line, without blanks and comment.
+//! The words of a line, without blanks and comment.
 //!
 //! Invariant: nothing that looks like an entry is passed over. A second token on a line is refused, not
 //! ignored, and `//` begins a comment only after a blank, so that `10.0.0.0//8` is not read as one address.
@@ -14,13 +14,46 @@ pub(super) struct Token<'a> {
     pub(super) offset: u32,
 }
 
-/// The only token of a line; `None` if there is nothing but blanks and a comment.
+/// The tokens of a line that has any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Words<'a> {
+    pub(super) first: Token<'a>,
+    second: Option<Token<'a>>,
+    third: Option<Token<'a>>,
+    more: bool,
+}
+
+impl<'a> Words<'a> {
+    /// The only token.
+    ///
+    /// # Errors
+    ///
+    /// There is a second one.
+    pub(super) fn only(&self) -> Result<Token<'a>, Flaw> {
+        match self.second {
+            None => Ok(self.first),
+            Some(second) => Err(Flaw::new(
+                second.offset,
+                format!("one entry per line: {} is too much", shown(second.text)),
+            )),
+        }
+    }
+
+    /// The two tokens of `FIRST - LAST`.
+    pub(super) fn parted(&self) -> Option<(Token<'a>, Token<'a>)> {
+        match (self.second, self.third) {
+            (Some(sign), Some(last)) if sign.text == "-" && !self.more => Some((self.first, last)),
+            (_, _) => None,
+        }
+    }
+}
+
+/// The tokens of what stands before a comment; `None` if there are only blanks.
 ///
 /// # Errors
 ///
-/// A second token, or bytes outside a comment that are not UTF-8.
-pub(super) fn only_token(line: &[u8]) -> Result<Option<Token<'_>>, Flaw> {
-    let data = before_comment(line);
+/// Bytes that are not UTF-8.
+pub(super) fn words(data: &[u8]) -> Result<Option<Words<'_>>, Flaw> {
     let data = match std::str::from_utf8(data) {
         Ok(data) => data,
         Err(e) => {
@@ -28,15 +61,11 @@ pub(super) fn only_token(line: &[u8]) -> Result<Option<Token<'_>>, Flaw> {
             return Err(Flaw::new(characters(good), "bytes that are not UTF-8"));
         }
     };
-    let mut tokens = data.split(is_blank).filter(|t| !t.is_empty());
-    let Some(text) = tokens.next() else { return Ok(None) };
-    match tokens.next() {
-        None => Ok(Some(Token { text, offset: offset_of(data, text) })),
-        Some(second) => Err(Flaw::new(
-            offset_of(data, second),
-            format!("one entry per line: {} is too much", shown(second)),
-        )),
-    }
+    let token = |text| Token { text, offset: offset_of(data, text) };
+    let mut tokens = data.split(is_blank).filter(|t| !t.is_empty()).map(token);
+    let Some(first) = tokens.next() else { return Ok(None) };
+    let (second, third) = (tokens.next(), tokens.next());
+    Ok(Some(Words { first, second, third, more: tokens.next().is_some() }))
 }
 
 /// Space, tab, and the no-break space that comes with text pasted from web pages and documents.
@@ -44,14 +73,15 @@ fn is_blank(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\u{a0}')
 }
 
-fn before_comment(line: &[u8]) -> &[u8] {
+/// What stands before the comment of a line, and the comment with its sign.
+pub(super) fn comment_of(line: &[u8]) -> (&[u8], &[u8]) {
     let begins = |(at, byte): (usize, &u8)| match byte {
         b'#' | b';' => true,
         b'/' => line.get(at + 1) == Some(&b'/') && ends_in_blank(line.get(..at)),
         _ => false,
     };
     let end = line.iter().enumerate().position(begins).unwrap_or(line.len());
-    line.get(..end).unwrap_or(line)
+    line.split_at_checked(end).unwrap_or((line, &[]))
 }
 
 /// Whether what stands before is empty or ends in a blank.
@@ -73,6 +103,10 @@ fn offset_of(whole: &str, part: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn only_token(line: &[u8]) -> Result<Option<Token<'_>>, Flaw> {
+        words(comment_of(line).0)?.map(|words| words.only()).transpose()
+    }
 
     fn token(line: &str) -> Option<(&str, u32)> {
         only_token(line.as_bytes()).unwrap().map(|t| (t.text, t.offset))
@@ -108,5 +142,17 @@ mod tests {
         assert_eq!(only_token(b"a # \xff\xfe").unwrap().unwrap().text, "a");
         let flaw = only_token(b"a\xc3\xa9\xff").unwrap_err();
         assert_eq!((flaw.offset, flaw.message.as_str()), (2, "bytes that are not UTF-8"));
+    }
+
+    #[test]
+    fn two_tokens_with_a_dash_between_them_are_parted() {
+        let parted = |line: &'static str| {
+            let words = words(line.as_bytes()).unwrap().unwrap();
+            words.parted().map(|(a, b)| (a.text, b.text, b.offset))
+        };
+        assert_eq!(parted("a - b"), Some(("a", "b", 4)));
+        for line in ["a", "a b", "a -", "- b", "a - b c", "a-b", "a : b"] {
+            assert_eq!(parted(line), None, "{line}");
+        }
     }
 }

@@ -5,38 +5,11 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
+use ipnet::IpNet;
 
 use crate::blocklist::country::Country;
 use crate::blocklist::place::{Flaw, characters, shown};
-
-/// An inclusive range of addresses, first not after last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Range {
-    V4(Ipv4Addr, Ipv4Addr),
-    V6(Ipv6Addr, Ipv6Addr),
-}
-
-impl Range {
-    /// The fewest canonical prefixes that cover exactly this range, upwards.
-    pub(super) fn prefixes(self) -> impl Iterator<Item = IpNet> {
-        let (v4, v6) = match self {
-            Range::V4(first, last) => (Some(Ipv4Subnets::new(first, last, 0)), None),
-            Range::V6(first, last) => (None, Some(Ipv6Subnets::new(first, last, 0))),
-        };
-        let v4 = v4.into_iter().flatten().map(IpNet::V4);
-        v4.chain(v6.into_iter().flatten().map(IpNet::V6))
-    }
-}
-
-impl From<IpNet> for Range {
-    fn from(net: IpNet) -> Range {
-        match net {
-            IpNet::V4(net) => Range::V4(net.network(), net.broadcast()),
-            IpNet::V6(net) => Range::V6(net.network(), net.broadcast()),
-        }
-    }
-}
+pub(super) use crate::blocklist::range::Range;
 
 /// The AS numbers of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,16 +167,7 @@ pub(super) fn range(first: &Field<'_>, last: &Field<'_>) -> Result<Range, Flaw> 
             return Err(last.flaw("the range has an address at one end and a number at the other"));
         }
     };
-    match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) if a <= b => Ok(Range::V4(a, b)),
-        (IpAddr::V6(a), IpAddr::V6(b)) if a <= b => Ok(Range::V6(a, b)),
-        (a @ IpAddr::V4(_), b @ IpAddr::V4(_)) | (a @ IpAddr::V6(_), b @ IpAddr::V6(_)) => {
-            Err(last.flaw(format!("the range ends at {b}, before its start {a}")))
-        }
-        (a @ IpAddr::V4(_), b @ IpAddr::V6(_)) | (a @ IpAddr::V6(_), b @ IpAddr::V4(_)) => {
-            Err(last.flaw(format!("the range runs from {a} to {b}, of another family")))
-        }
-    }
+    Range::between(a, b).map_err(|message| last.flaw(message))
 }
 
 fn end(field: &Field<'_>) -> Result<End, Flaw> {
@@ -269,6 +233,7 @@ pub(super) fn number_in(digits: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use ipnet::{Ipv4Subnets, Ipv6Subnets};
     use proptest::prelude::*;
 
     use super::super::text::parse_row;
