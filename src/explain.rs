@@ -5,6 +5,7 @@
 
 mod comparison;
 mod list;
+mod network;
 
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +21,10 @@ use crate::verdict::Verdict;
 
 pub use comparison::{Comparison, ListChange, OriginChange, Refused, compare};
 pub use list::{BasisReport, Hits, ListReport, ListReports, lists};
+pub use network::{
+    NAMED, OriginExplanation, OriginLine, PrefixExplanation, Standing, explain_origin,
+    explain_prefix,
+};
 
 /// The answer for one address, as `-o json` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,7 +32,7 @@ complete -c kordon -n "__fish_kordon_needs_command" -f -a "run" -d 'Run in the f
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
-complete -c kordon -n "__fish_kordon_needs_command" -f -a "why" -d 'What an address meets, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "why" -d 'What an address, a prefix or an AS number meets, by which list and on what basis'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "lists" -d 'What each list holds, how old it is, what it met, and on what it rests'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "status" -d 'How the running daemon is doing'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
@@ -71,11 +71,12 @@ complete -c kordon -n "__fish_kordon_using_subcommand doctor" -s c -l config -d 
 complete -c kordon -n "__fish_kordon_using_subcommand doctor" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kordon -n "__fish_kordon_using_subcommand why" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
-json\t'For programs'"
+json\t'For programs'
+csv\t'For spreadsheets'"
 complete -c kordon -n "__fish_kordon_using_subcommand why" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand why" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand why" -l running -d 'Ask the running daemon even though --config is given'
-complete -c kordon -n "__fish_kordon_using_subcommand why" -l exit-code -d 'End with 0 if all pass, 10 if one is dropped by policy (also in monitor mode)'
+complete -c kordon -n "__fish_kordon_using_subcommand why" -l exit-code -d 'End with 0 if all pass, 10 if one is dropped by policy, whole or in part (also in monitor mode)'
 complete -c kordon -n "__fish_kordon_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show help" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'
@@ -179,7 +180,7 @@ complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_
 complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "why" -d 'What an address meets, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "why" -d 'What an address, a prefix or an AS number meets, by which list and on what basis'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "lists" -d 'What each list holds, how old it is, what it met, and on what it rests'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "status" -d 'How the running daemon is doing'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'

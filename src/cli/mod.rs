@@ -68,9 +68,10 @@ enum Command {
     /// What is wrong on this gateway, and what mends it; changes nothing
     #[command(after_help = "Example: sudo kordon doctor")]
     Doctor(doctor::Args),
-    /// What an address meets, by which list and on what basis
+    /// What an address, a prefix or an AS number meets, by which list and on what basis
     #[command(
         after_help = "Examples:\n  kordon why 203.0.113.7              asks the running daemon\n  \
+        kordon why 203.0.113.0/24 AS64500   what is listed about them\n  \
         kordon why 203.0.113.7 -c FILE      judges by the files, not in force\n  \
         kordon why --exit-code 203.0.113.7  0 passes, 10 a drop by policy"
     )]

@@ -1,146 +1,183 @@
-//! `kordon why`: what an address meets, by which list, prefix and origin AS, on what basis.
+//! `kordon why`: what an address meets, or what is listed about a prefix or an AS number.
+//!
+//! Questions of a kind are asked together; answers are printed in the order of the command line.
 
 use std::net::IpAddr;
 use std::process::ExitCode;
 
-use super::{Format, Place, output};
-use crate::config::{Config, Mode};
+use ipnet::IpNet;
+
+use super::{Place, Rows, output};
+use crate::blocklist::{parse_asn, parse_prefix};
+use crate::config::Config;
 use crate::control::client;
-use crate::control::message::{ADDRESSES, Answer, Request};
-use crate::explain::{self, Explanation, Named, explain};
+use crate::control::message::{ADDRESSES, Answer, Request, STRETCHES};
+use crate::explain::{
+    self, Explanation, OriginExplanation, PrefixExplanation, Standing, explain, explain_origin,
+    explain_prefix,
+};
 use crate::failure::Failure;
 use crate::ruleset::Ruleset;
+
+mod rows;
+mod text;
 
 /// The exit status of a drop by policy under `--exit-code`.
 const DROPPED: u8 = 10;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// IPv4 or IPv6 addresses
-    #[arg(required = true, value_name = "ADDRESS")]
-    addresses: Vec<IpAddr>,
+    /// Addresses, prefixes (203.0.113.0/24) or AS numbers (AS64500)
+    #[arg(required = true, value_name = "ADDRESS", value_parser = question)]
+    questions: Vec<Question>,
 
     /// Ask the running daemon even though --config is given
     #[arg(long)]
     running: bool,
 
-    /// End with 0 if all pass, 10 if one is dropped by policy (also in monitor mode)
+    /// End with 0 if all pass, 10 if one is dropped by policy, whole or in part (also in monitor mode)
     #[arg(long)]
     exit_code: bool,
 
     /// How to print
     #[arg(long, short, value_enum, default_value = "table")]
-    output: Format,
+    output: Rows,
+}
+
+/// What is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Address(IpAddr),
+    Prefix(IpNet),
+    Origin(u32),
+}
+
+/// One answer.
+enum Reply {
+    Address(Box<Explanation>),
+    Prefix(Box<PrefixExplanation>),
+    Origin(Box<OriginExplanation>),
+}
+
+fn question(text: &str) -> Result<Question, String> {
+    if text.get(..2).is_some_and(|letters| letters.eq_ignore_ascii_case("as")) {
+        return parse_asn(text).map(Question::Origin).map_err(|flaw| flaw.message);
+    }
+    if text.contains('/') {
+        return parse_prefix(text).map(Question::Prefix).map_err(|flaw| flaw.message);
+    }
+    text.parse().map(Question::Address).map_err(|_| {
+        "not an address, a prefix (203.0.113.0/24) or an AS number (AS64500)".to_owned()
+    })
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
-    let answers = place.running_or_files(
+    let replies = place.running_or_files(
         args.running,
-        || by_daemon(place, args),
-        || by_files(place, args),
+        || by_daemon(place, &args.questions),
+        || by_files(place, &args.questions),
     )?;
-    for answer in &answers {
-        match args.output {
-            Format::Json => output::json(answer)?,
-            Format::Table => output::data(&text(answer))?,
-        }
+    match args.output {
+        Rows::Csv => output::data(&rows::csv(&replies))?,
+        Rows::Json => replies.iter().try_for_each(|reply| match reply {
+            Reply::Address(answer) => output::json(answer),
+            Reply::Prefix(answer) => output::json(answer),
+            Reply::Origin(answer) => output::json(answer),
+        })?,
+        Rows::Table => replies.iter().try_for_each(|reply| output::data(&text::text(reply)))?,
     }
-    let dropped = answers.iter().any(|answer| answer.verdict == "drop");
+    let dropped = replies.iter().any(Reply::drops);
     Ok(if args.exit_code && dropped { ExitCode::from(DROPPED) } else { ExitCode::SUCCESS })
 }
 
-fn by_daemon(place: &Place, args: &Args) -> Result<Vec<Explanation>, Failure> {
-    let socket = place.socket();
-    let mut answers = Vec::with_capacity(args.addresses.len());
-    for addresses in args.addresses.chunks(ADDRESSES) {
-        let request = Request::Why { addresses: addresses.to_vec() };
-        if let Answer::Why(some) = client::ask(&socket, &request)? {
-            answers.extend(some);
+impl Reply {
+    /// Something of it is dropped by policy, whatever the mode.
+    fn drops(&self) -> bool {
+        match self {
+            Reply::Address(answer) => answer.verdict == "drop",
+            Reply::Prefix(answer) => answer.shares.blocked != Default::default(),
+            Reply::Origin(answer) => answer.shares.blocked != Default::default(),
         }
     }
-    Ok(answers)
 }
 
-fn by_files(place: &Place, args: &Args) -> Result<Vec<Explanation>, Failure> {
+fn by_daemon(place: &Place, questions: &[Question]) -> Result<Vec<Reply>, Failure> {
+    let socket = place.socket();
+    let same_kind =
+        |a: &Question, b: &Question| std::mem::discriminant(a) == std::mem::discriminant(b);
+    let mut replies = Vec::with_capacity(questions.len());
+    for run in questions.chunk_by(same_kind) {
+        let limit = match run.first() {
+            Some(Question::Address(_)) | None => ADDRESSES,
+            Some(Question::Prefix(_) | Question::Origin(_)) => STRETCHES,
+        };
+        for some in run.chunks(limit) {
+            match client::ask(&socket, &request(some))? {
+                Answer::Why(answers) => {
+                    replies.extend(answers.into_iter().map(|a| Reply::Address(Box::new(a))));
+                }
+                Answer::Prefixes(answers) => {
+                    replies.extend(answers.into_iter().map(|a| Reply::Prefix(Box::new(a))));
+                }
+                Answer::Origins(answers) => {
+                    replies.extend(answers.into_iter().map(|a| Reply::Origin(Box::new(a))));
+                }
+                other => return Err(other.unexpected()),
+            }
+        }
+    }
+    Ok(replies)
+}
+
+/// One request for questions of one kind.
+fn request(questions: &[Question]) -> Request {
+    let (mut addresses, mut prefixes, mut origins) = (Vec::new(), Vec::new(), Vec::new());
+    for question in questions {
+        match question {
+            Question::Address(address) => addresses.push(*address),
+            Question::Prefix(prefix) => prefixes.push(*prefix),
+            Question::Origin(asn) => origins.push(*asn),
+        }
+    }
+    match (prefixes.is_empty(), origins.is_empty()) {
+        (true, true) => Request::Why { addresses },
+        (false, _) => Request::Prefixes { prefixes },
+        (true, false) => Request::Origins { origins },
+    }
+}
+
+fn by_files(place: &Place, questions: &[Question]) -> Result<Vec<Reply>, Failure> {
     let config = Config::load(place.config())?;
     let rules = Ruleset::load(&config, |_| Some(0), None)?;
-    let mode: Mode = config.mode;
-    let one = |address: &IpAddr| explain(&rules, mode, explain::FILES, *address);
-    Ok(args.addresses.iter().map(one).collect())
-}
-
-fn text(answer: &Explanation) -> String {
-    let outcome = answer.outcome.to_uppercase();
-    let reason = match answer.reason.as_str() {
-        "no_match" => "no list names it".to_owned(),
-        "exempt" => "exempt: an allow list names it".to_owned(),
-        "monitored" => "only a monitor list names it".to_owned(),
-        "blocked" => "a block list names it".to_owned(),
-        other => other.to_owned(),
-    };
-    let mut rows = vec![vec![answer.address.to_string(), format!("{outcome}: {reason}")]];
-    let row = |label: &str, text: String| vec![format!("  {label}"), text];
-    if let Some(winner) = &answer.winner {
-        rows.extend(details(winner).into_iter().map(|(label, text)| row(label, text)));
-    }
-    for (index, entry) in answer.also.iter().enumerate() {
-        let label = if index == 0 { "also" } else { "" };
-        rows.push(row(label, format!("{}, {}", list(entry), prefix(entry))));
-        if let Some(remark) = &entry.remark {
-            rows.push(row("", format!("  remark: {remark}")));
+    let standing = Standing { mode: config.mode, paused: false };
+    let one = |question: &Question| match *question {
+        Question::Address(address) => {
+            Reply::Address(Box::new(explain(&rules, config.mode, explain::FILES, address)))
         }
-    }
-    let source = if answer.source == explain::RUNNING {
-        format!("running daemon, generation {}, mode {}", answer.generation, answer.mode)
-    } else {
-        format!("{}, mode {}", answer.source, answer.mode)
+        Question::Prefix(prefix) => {
+            Reply::Prefix(Box::new(explain_prefix(&rules, standing, explain::FILES, prefix)))
+        }
+        Question::Origin(asn) => {
+            Reply::Origin(Box::new(explain_origin(&rules, standing, explain::FILES, asn)))
+        }
     };
-    rows.push(row("source", source));
-    output::columns(&rows)
+    Ok(questions.iter().map(one).collect())
 }
 
-/// All that is known about the entry that decided, a row each.
-fn details(entry: &Named) -> Vec<(&'static str, String)> {
-    let mut rows = vec![("list", list(entry)), ("prefix", prefix(entry))];
-    if let Some(sources) = &entry.origin_sources {
-        rows.push((
-            "origin by",
-            match &sources[..] {
-                [] => "NO TABLE any more: kept by hold_down".to_owned(),
-                names => names.join(", "),
-            },
-        ));
-    }
-    if let Some(group) = &entry.group {
-        rows.push(("group", group.clone()));
-    }
-    if let Some(country) = &entry.registered_in {
-        rows.push(("country", format!("registered in {country}, which is not where it is")));
-    }
-    if let Some(remark) = &entry.remark {
-        rows.push(("remark", remark.clone()));
-    }
-    if !entry.basis.is_empty() {
-        rows.push(("basis", entry.basis.clone()));
-    }
-    if let Some(note) = &entry.note {
-        rows.push(("note", note.clone()));
-    }
-    if let Some(day) = &entry.review_by {
-        let due = if entry.review_due { ", DUE" } else { "" };
-        rows.push(("review by", format!("{day}{due}")));
-    }
-    rows
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn list(entry: &Named) -> String {
-    format!("{} ({}), {}:{}", entry.list, entry.action, entry.file, entry.line)
-}
-
-fn prefix(entry: &Named) -> String {
-    match (entry.origin_as, &entry.origin_name) {
-        (None, _) => entry.prefix.clone(),
-        (Some(asn), None) => format!("{}, origin AS{asn}", entry.prefix),
-        (Some(asn), Some(name)) => format!("{}, origin AS{asn} {name}", entry.prefix),
+    #[test]
+    fn what_is_asked_is_an_address_a_prefix_or_an_as_number() {
+        assert_eq!(question("203.0.113.7"), Ok(Question::Address([203, 0, 113, 7].into())));
+        assert!(matches!(question("2001:db8::/32"), Ok(Question::Prefix(_))));
+        assert_eq!(question("AS64500"), Ok(Question::Origin(64500)));
+        assert_eq!(question("as64500"), Ok(Question::Origin(64500)));
+        for wrong in ["64500", "203.0.113.7/24", "203.0.113.0/33", "AS", "ASx", "example.org", ""] {
+            assert!(question(wrong).is_err(), "{wrong}");
+        }
+        let said = question("203.0.113.7/24").unwrap_err();
+        assert!(said.contains("203.0.113.0/24"), "{said}");
     }
 }

@@ -76,7 +76,11 @@ fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer
         | Request::Compare { .. }
         | Request::Rules { .. }
         | Request::Mode { .. } => PATIENCE,
-        Request::Status { .. } | Request::Lists { .. } | Request::Why { .. } => SHORT_PATIENCE,
+        Request::Status { .. }
+        | Request::Lists { .. }
+        | Request::Why { .. }
+        | Request::Prefixes { .. }
+        | Request::Origins { .. } => SHORT_PATIENCE,
     };
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;

@@ -2,17 +2,20 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Change;
 use crate::config::Mode;
-use crate::explain::{Comparison, Explanation, ListReports};
+use crate::explain::{Comparison, Explanation, ListReports, OriginExplanation, PrefixExplanation};
 use crate::failure::{ExitStatus, Failure};
 
 /// The longest request, in bytes.
 pub const REQUEST_LIMIT: usize = 64 << 10;
 /// The most addresses in one `why` request; a client splits what is more.
 pub const ADDRESSES: usize = 512;
+/// The most prefixes or AS numbers in one request: their answers name many entries.
+pub const STRETCHES: usize = 16;
 
 /// What the daemon is asked.
 ///
@@ -53,6 +56,16 @@ pub enum Request {
     Why {
         /// The addresses.
         addresses: Vec<IpAddr>,
+    },
+    /// What is listed about these prefixes.
+    Prefixes {
+        /// The prefixes.
+        prefixes: Vec<IpNet>,
+    },
+    /// What is listed through these AS numbers.
+    Origins {
+        /// The AS numbers.
+        origins: Vec<u32>,
     },
 }
 
@@ -117,6 +130,10 @@ pub enum Answer {
     Compare(Box<Comparison>),
     /// To [`Request::Why`].
     Why(Vec<Explanation>),
+    /// To [`Request::Prefixes`].
+    Prefixes(Vec<PrefixExplanation>),
+    /// To [`Request::Origins`].
+    Origins(Vec<OriginExplanation>),
     /// The request was refused or failed.
     Error {
         /// The exit status for the command that asked.
@@ -152,6 +169,8 @@ impl Answer {
             | Answer::Mode(_)
             | Answer::Lists(_)
             | Answer::Compare(_)
+            | Answer::Prefixes(_)
+            | Answer::Origins(_)
             | Answer::Why(_)) => Ok(answer),
         }
     }

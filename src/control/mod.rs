@@ -1,12 +1,12 @@
 //! What a running daemon is asked and told: the control socket, reloads, the file watch,
 //! and the service manager.
 
+mod ask;
 pub mod caller;
 pub mod changes;
 pub mod client;
 pub mod compare;
 mod inherited;
-mod lists;
 pub mod message;
 pub mod notify;
 pub mod reload;

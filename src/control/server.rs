@@ -14,11 +14,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use super::ask;
 use super::caller::Caller;
 use super::changes::{Changes, Kind};
 use super::compare::Comparer;
-use super::lists::lists;
-use super::message::{self, ADDRESSES, Answer, ModeOrder, Request, RulesOrder};
+use super::message::{self, ADDRESSES, Answer, ModeOrder, Request, RulesOrder, STRETCHES};
 use super::reload::Reloader;
 use crate::explain::{self, explain};
 use crate::failure::{ExitStatus, Failure};
@@ -173,6 +173,8 @@ fn claim(request: &Request) -> Option<&str> {
         Request::Status { .. }
         | Request::Lists { .. }
         | Request::Compare { .. }
+        | Request::Prefixes { .. }
+        | Request::Origins { .. }
         | Request::Why { .. } => None,
     }
 }
@@ -195,6 +197,8 @@ fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
         | Request::Reload { .. }
         | Request::Lists { .. }
         | Request::Compare { .. }
+        | Request::Prefixes { .. }
+        | Request::Origins { .. }
         | Request::Why { .. } => None,
     }
 }
@@ -248,7 +252,7 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
                 Err(failure) => failure.into(),
             }
         }
-        Request::Lists {} => match carry_out(desk, |desk| Ok(lists(&desk.observed))).await {
+        Request::Lists {} => match carry_out(desk, |desk| Ok(ask::lists(&desk.observed))).await {
             Ok(lists) => Answer::Lists(lists),
             Err(failure) => failure.into(),
         },
@@ -258,6 +262,24 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
         },
         Request::Why { addresses } if addresses.len() > ADDRESSES => {
             refuse(format!("control: more than {ADDRESSES} addresses in one request"))
+        }
+        Request::Prefixes { prefixes } if prefixes.len() > STRETCHES => {
+            refuse(format!("control: more than {STRETCHES} prefixes in one request"))
+        }
+        Request::Prefixes { prefixes } => {
+            match carry_out(desk, move |desk| Ok(ask::prefixes(&desk.observed, &prefixes))).await {
+                Ok(answers) => Answer::Prefixes(answers),
+                Err(failure) => failure.into(),
+            }
+        }
+        Request::Origins { origins } if origins.len() > STRETCHES => {
+            refuse(format!("control: more than {STRETCHES} AS numbers in one request"))
+        }
+        Request::Origins { origins } => {
+            match carry_out(desk, move |desk| Ok(ask::origins(&desk.observed, &origins))).await {
+                Ok(answers) => Answer::Origins(answers),
+                Err(failure) => failure.into(),
+            }
         }
         Request::Why { addresses } => {
             let rules = desk.observed.rules.current();

@@ -97,13 +97,10 @@ impl Difference {
         difference.compare(old, old6, new, new6);
         let actions = |rules: &Ruleset| rules.lists.iter().map(|l| l.action).collect::<Vec<_>>();
         let (before, after) = (actions(old), actions(new));
-        let four = (blocked(&before, old4), blocked(&after, new4));
-        difference.newly_blocked.ipv4_addresses = addresses(&only_in_first(&four.1, &four.0));
-        difference.no_longer_blocked.ipv4_addresses = addresses(&only_in_first(&four.0, &four.1));
-        drop(four);
-        let six = (blocked(&before, old6), blocked(&after, new6));
-        difference.newly_blocked.ipv6_networks = networks(&only_in_first(&six.1, &six.0));
-        difference.no_longer_blocked.ipv6_networks = networks(&only_in_first(&six.0, &six.1));
+        let four = blocked_space(blocked(&before, old4), blocked(&after, new4));
+        let six = blocked_space(blocked(&before, old6), blocked(&after, new6));
+        difference.newly_blocked = Space { ipv6_networks: six.0.ipv6_networks, ..four.0 };
+        difference.no_longer_blocked = Space { ipv6_networks: six.1.ipv6_networks, ..four.1 };
         difference
     }
 
@@ -159,6 +156,11 @@ impl Difference {
     }
 }
 
+/// What is only in the second, and what is only in the first.
+fn blocked_space<B: Bits>(old: Vec<(B, B)>, new: Vec<(B, B)>) -> (Space, Space) {
+    (B::space(&only_in_first(&new, &old)), B::space(&only_in_first(&old, &new)))
+}
+
 /// The lists and origin AS's behind one prefix.
 struct Holders<'a> {
     prefix: Option<IpNet>,
@@ -179,17 +181,6 @@ impl<'a> Holders<'a> {
         }
         holders
     }
-}
-
-fn addresses(ranges: &[(u32, u32)]) -> u64 {
-    ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum()
-}
-
-fn networks(ranges: &[(u128, u128)]) -> u64 {
-    ranges
-        .iter()
-        .map(|(first, last)| ((last >> 64) as u64 - (first >> 64) as u64).saturating_add(1))
-        .fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]

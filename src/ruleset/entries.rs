@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{ListId, Match};
+use super::{ListId, Match, Space};
 use crate::blocklist::Sources;
 
 /// Address bits of one family, most significant first.
@@ -27,6 +27,8 @@ pub(super) trait Bits: Copy + Ord + Default {
     /// The address before this one, if there is one.
     fn previous(self) -> Option<Self>;
     fn prefix(self, length: u8) -> Option<IpNet>;
+    /// How much address space these ranges are; they are disjoint and ascending.
+    fn space(ranges: &[(Self, Self)]) -> Space;
 }
 
 impl Bits for u32 {
@@ -54,6 +56,10 @@ impl Bits for u32 {
     fn prefix(self, length: u8) -> Option<IpNet> {
         Ipv4Net::new(Ipv4Addr::from(self), length).ok().map(IpNet::V4)
     }
+    fn space(ranges: &[(u32, u32)]) -> Space {
+        let ipv4_addresses = ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
+        Space { ipv4_addresses, ipv6_networks: 0 }
+    }
 }
 
 impl Bits for u128 {
@@ -80,6 +86,13 @@ impl Bits for u128 {
     }
     fn prefix(self, length: u8) -> Option<IpNet> {
         Ipv6Net::new(Ipv6Addr::from(self), length).ok().map(IpNet::V6)
+    }
+    fn space(ranges: &[(u128, u128)]) -> Space {
+        let networks = |(first, last): &(u128, u128)| {
+            ((last >> 64) as u64 - (first >> 64) as u64).saturating_add(1)
+        };
+        let ipv6_networks = ranges.iter().map(networks).fold(0, u64::saturating_add);
+        Space { ipv4_addresses: 0, ipv6_networks }
     }
 }
 
@@ -116,10 +129,10 @@ pub(super) fn by_prefix<B: Bits>(sorted: &[Entry<B>]) -> impl Iterator<Item = &[
     sorted.chunk_by(|a, b| a.bits == b.bits && a.length == b.length)
 }
 
-/// Every entry of `sorted` that covers `bits`, longest first.
-pub(super) fn covering<B: Bits>(sorted: &[Entry<B>], bits: B) -> Vec<Match> {
+/// Every entry of `sorted` that covers the prefix of this length, longest first.
+pub(super) fn covering<B: Bits>(sorted: &[Entry<B>], bits: B, length: u8) -> Vec<Match> {
     let mut found = Vec::new();
-    for length in (0..=B::LENGTH).rev() {
+    for length in (0..=length.min(B::LENGTH)).rev() {
         let wanted = (bits.masked(length), length);
         let from = sorted.partition_point(|entry| (entry.bits, entry.length) < wanted);
         let same = sorted.get(from..).unwrap_or_default();

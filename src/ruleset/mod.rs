@@ -8,6 +8,7 @@ mod compare;
 mod entries;
 mod freshness;
 mod front;
+mod inside;
 mod load;
 mod precedence;
 mod publish;
@@ -24,6 +25,7 @@ use ipnet::IpNet;
 
 pub use compare::{Change, Difference, Extent, Space};
 pub use freshness::{Age, Freshness};
+pub use inside::{ByOrigin, Inside, Shares};
 pub use load::Changes;
 pub use publish::{Follower, Published};
 pub use snapshot::{Snapshots, restore};

@@ -19,7 +19,9 @@ pub(super) fn blocked<B: Bits>(actions: &[Action], sorted: &[Entry<B>]) -> Vec<R
 }
 
 /// The ranges of prefixes that come in the order of their first addresses.
-fn joined<'e, B: Bits + 'e>(sorted: impl Iterator<Item = &'e Entry<B>>) -> Vec<Range<B>> {
+pub(super) fn joined<'e, B: Bits + 'e>(
+    sorted: impl Iterator<Item = &'e Entry<B>>,
+) -> Vec<Range<B>> {
     let mut ranges: Vec<Range<B>> = Vec::new();
     for entry in sorted {
         let (first, last) = (entry.bits, entry.bits.last(entry.length));

@@ -80,8 +80,8 @@ impl Table {
     /// Every entry that covers `address`, longest first.
     pub(super) fn matches(&self, address: IpAddr) -> Vec<Match> {
         match bits_of(address) {
-            Ok(bits) => covering(&self.entries4, bits),
-            Err(bits) => covering(&self.entries6, bits),
+            Ok(bits) => covering(&self.entries4, bits, u32::LENGTH),
+            Err(bits) => covering(&self.entries6, bits, u128::LENGTH),
         }
     }
 

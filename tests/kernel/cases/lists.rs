@@ -72,3 +72,28 @@ pub(super) fn hits(bench: &Bench<'_>) -> Res {
     let files = json(&site, "lists -c kordon.toml -o json")?;
     expect("files know no hits", &files["lists"][0]["hits"], Value::Null)
 }
+
+/// A prefix and an AS number are answered for as packets into them are.
+pub(super) fn stretches(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let _daemon = site.start()?;
+    bench.lab.blocked(BLOCKED, N)?;
+    bench.lab.passes(UNLISTED, N)?;
+    let found = json(&site, "why 203.0.113.0/24 -c kordon.toml --running -o json")?;
+    expect("outcome", &found["outcome"], "partly dropped")?;
+    // A /25 with one exempt address, and the 16 addresses of the origin AS.
+    expect("blocked", &found["shares"]["blocked"]["ipv4_addresses"], 128 - 1 + 16)?;
+    expect("exempt", &found["shares"]["exempt"]["ipv4_addresses"], 1)?;
+    let found = json(&site, "why AS64500 -c kordon.toml --running -o json")?;
+    expect("the AS", &found["outcome"], "dropped")?;
+    expect("its line", &found["lines"][0]["first"]["line"], 1)?;
+    expect("its table", &found["prefixes"][0]["origin_sources"][0], "extract")?;
+    for (arguments, code) in [("203.0.113.0/24", 10), ("AS64500", 10), ("203.0.113.192/26", 0)] {
+        let output =
+            site.kordon(&format!("why {arguments} --exit-code -c kordon.toml --running"))?;
+        if output.code != Some(code) {
+            return Err(format!("why {arguments} --exit-code: {}", output.said()));
+        }
+    }
+    Ok(())
+}
