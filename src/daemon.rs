@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::config::{Commanded, Config, Found, Mode};
+use crate::control::additions::Additions;
 use crate::control::changes::Changes;
 use crate::control::compare::Comparer;
 use crate::control::notify::notify;
@@ -65,11 +66,12 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
         None
     });
     let lists = Arc::new(ListPlaces::default());
-    let Begin { rules, unread } = begin(&config, &lists, queues::handed_over(&config, &store))?;
-    let snapshots = Arc::new(Snapshots::new(&config, queues::can_be_handed_over(&config)));
-    if !unread {
+    let Begin { rules, given, unread, refused, outdated } =
+        begin(&config, &lists, queues::handed_over(&config, &store))?;
+    let snapshots = Arc::new(Snapshots::new(&config));
+    if let Some(how) = outdated {
         // Whatever an earlier daemon left is older than what is now put in force.
-        snapshots.outdated();
+        snapshots.outdated(how);
     }
     let loaded = (rules.compiled, began.elapsed());
     let published = Arc::new(Published::new(rules));
@@ -114,6 +116,10 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     });
     observed.mark_control_alive();
     observed.reloads.note_start(loaded.0, loaded.1);
+    if let Some(refused) = &refused {
+        observed.reloads.note_last_good(&refused.message, loaded.1);
+    }
+    let additions = Arc::new(Additions::new(config.clone(), given, Arc::clone(&observed)));
     let metrics = config.metrics_listen.map(http::listen).transpose()?;
     let control = runtime.block_on(async { server::listen(&config.control_socket) })?;
     // From here on the control socket's file is ours to remove, whatever happens.
@@ -153,6 +159,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
             observed: Arc::clone(&observed),
             freeing: AtomicBool::new(false),
             snapshots: Arc::clone(&snapshots),
+            additions: Arc::clone(&additions),
         });
         tokio::spawn(reloading);
         if let Some(watch) = watch {
@@ -176,10 +183,12 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
             status: status::reporter(&config, &observed, &changes, tool),
             rules: rules::clerk(keeper.clone()),
             mode: helm.clerk(),
+            additions: Arc::clone(&additions),
             changes,
         };
         tokio::spawn(server::serve(control, Arc::new(desk)));
         tokio::spawn(helm.watch());
+        tokio::spawn(additions.watch());
         if let Some(keeper) = keeper {
             tokio::spawn(rules::watch(keeper));
         }
@@ -187,6 +196,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
         announce(&config, &observed);
         match unread {
             true => reloader.request("restart"),
+            false if refused.is_some() => {}
             false => {
                 snapshots.note(&config, observed.rules.current());
                 let snapshots = Arc::clone(&snapshots);
@@ -289,13 +299,13 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 
 fn announce(config: &Config, observed: &Observed) {
     let rules = observed.rules.current();
-    let [v4, v6] = rules.table().prefixes();
+    let [v4, v6] = rules.prefixes();
     let last = config.queue.first + (config.queue.count - 1);
     tracing::info!(
         event = "ready",
         mode = config.mode.label(),
         queues = format!("{}-{last}", config.queue.first),
-        lists = rules.lists.len(),
+        lists = rules.lists.iter().filter(|list| list.is_from_a_file()).count(),
         prefixes = v4 + v6,
         "ready"
     );

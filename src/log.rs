@@ -21,7 +21,7 @@ use tracing::{Event, Metadata, Subscriber};
 use entry::Entry;
 use queue::Queue;
 use sink::Sink;
-pub use sink::date;
+pub use sink::{date, moment};
 
 /// How long the end of the process waits for the last lines to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);

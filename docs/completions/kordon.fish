@@ -36,6 +36,8 @@ complete -c kordon -n "__fish_kordon_needs_command" -f -a "why" -d 'What an addr
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "lists" -d 'What each list holds, how old it is, what it met, and on what it rests'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "status" -d 'How the running daemon is doing'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "block" -d 'Block prefixes at once and for a time, beside the lists'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "allow" -d 'Exempt prefixes at once and for a time, beside the lists'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "mode" -d 'Show the mode, or change it while packets flow'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "resume" -d 'End a pause early'
@@ -101,11 +103,61 @@ json\t'For programs'"
 complete -c kordon -n "__fish_kordon_using_subcommand status" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand status" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand reload" -l accept -d 'Put this list in force although it shrank, grew or is older than before; this once, may be repeated' -r
 complete -c kordon -n "__fish_kordon_using_subcommand reload" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'"
 complete -c kordon -n "__fish_kordon_using_subcommand reload" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand reload" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand reload" -l undo -d 'Go back to the rule set before the last change; the files stay as they are'
 complete -c kordon -n "__fish_kordon_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and not __fish_seen_subcommand_from add remove list help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand block; and not __fish_seen_subcommand_from add remove list help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand block; and not __fish_seen_subcommand_from add remove list help" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and not __fish_seen_subcommand_from add remove list help" -f -a "add" -d 'Put prefixes in force at once, for a time'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and not __fish_seen_subcommand_from add remove list help" -f -a "remove" -d 'End entries before their time'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and not __fish_seen_subcommand_from add remove list help" -f -a "list" -d 'Show the entries given by command'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and not __fish_seen_subcommand_from add remove list help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from add" -l ttl -d 'For how long (1s to 90d), such as 24h or 7d' -r
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from add" -l why -d 'Why, for the log and for `kordon why`' -r
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from add" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from add" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from remove" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from remove" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'"
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from list" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from help" -f -a "add" -d 'Put prefixes in force at once, for a time'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from help" -f -a "remove" -d 'End entries before their time'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from help" -f -a "list" -d 'Show the entries given by command'
+complete -c kordon -n "__fish_kordon_using_subcommand block; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and not __fish_seen_subcommand_from add remove list help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and not __fish_seen_subcommand_from add remove list help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and not __fish_seen_subcommand_from add remove list help" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and not __fish_seen_subcommand_from add remove list help" -f -a "add" -d 'Put prefixes in force at once, for a time'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and not __fish_seen_subcommand_from add remove list help" -f -a "remove" -d 'End entries before their time'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and not __fish_seen_subcommand_from add remove list help" -f -a "list" -d 'Show the entries given by command'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and not __fish_seen_subcommand_from add remove list help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from add" -l ttl -d 'For how long (1s to 90d), such as 24h or 7d' -r
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from add" -l why -d 'Why, for the log and for `kordon why`' -r
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from add" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from add" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from remove" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from remove" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from list" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'"
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from list" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from help" -f -a "add" -d 'Put prefixes in force at once, for a time'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from help" -f -a "remove" -d 'End entries before their time'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from help" -f -a "list" -d 'Show the entries given by command'
+complete -c kordon -n "__fish_kordon_using_subcommand allow; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand mode; and not __fish_seen_subcommand_from monitor enforce confirm help" -s h -l help -d 'Print help'
@@ -176,21 +228,29 @@ complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_sub
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Put gate and hold in place (gate first)'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take hold and gate away (hold first): everything passes unjudged until `apply`'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "why" -d 'What an address, a prefix or an AS number meets, by which list and on what basis'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "lists" -d 'What each list holds, how old it is, what it met, and on what it rests'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "status" -d 'How the running daemon is doing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "mode" -d 'Show the mode, or change it while packets flow'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "resume" -d 'End a pause early'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "restart" -d 'Check what the next daemon will read, then have systemd restart it; packets wait meanwhile'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload mode pause resume restart rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "why" -d 'What an address, a prefix or an AS number meets, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "lists" -d 'What each list holds, how old it is, what it met, and on what it rests'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "status" -d 'How the running daemon is doing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "block" -d 'Block prefixes at once and for a time, beside the lists'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "allow" -d 'Exempt prefixes at once and for a time, beside the lists'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "mode" -d 'Show the mode, or change it while packets flow'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "resume" -d 'End a pause early'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "restart" -d 'Check what the next daemon will read, then have systemd restart it; packets wait meanwhile'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "show" -d 'Everything about one list'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "add" -d 'Put prefixes in force at once, for a time'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "remove" -d 'End entries before their time'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "list" -d 'Show the entries given by command'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from allow" -f -a "add" -d 'Put prefixes in force at once, for a time'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from allow" -f -a "remove" -d 'End entries before their time'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from allow" -f -a "list" -d 'Show the entries given by command'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "monitor" -d 'Drop nothing and count what would be dropped; open in every state'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "enforce" -d 'Drop what a block list names'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from mode" -f -a "confirm" -d 'Keep the mode that was set with --confirm-within'

@@ -1,5 +1,6 @@
 //! `kordon check`: configuration, lists and rules, without touching anything.
 
+mod guards;
 mod running;
 
 use std::process::ExitCode;
@@ -122,7 +123,7 @@ fn check_lists(config: &Config, findings: &mut Findings) {
         Ok(rules) => rules,
         Err(failure) => return findings.fail("lists", failure),
     };
-    for list in &rules.lists {
+    for list in rules.lists.iter().filter(|list| list.is_from_a_file()) {
         let detail = match list.kind {
             ListKind::Asn | ListKind::Country => {
                 format!("{}: {} AS numbers -> {} prefixes", list.name, list.lines, list.prefixes)
@@ -160,6 +161,7 @@ fn check_lists(config: &Config, findings: &mut Findings) {
             findings.add("list", "warning", detail);
         }
     }
+    guards::look(config, &rules, findings);
     for (name, date, _) in &rules.origin_dates {
         findings.add("origin", "ok", format!("{name}: data of {date}"));
     }
@@ -172,7 +174,7 @@ fn check_lists(config: &Config, findings: &mut Findings) {
             findings.add(subject, "warning", detail);
         }
     }
-    let [v4, v6] = rules.table().prefixes();
+    let [v4, v6] = rules.prefixes();
     let took = began.elapsed().as_secs_f64();
     let detail = format!(
         "{} IPv4 and {} IPv6 prefixes, {took:.3} s to load",

@@ -6,6 +6,7 @@
 mod check;
 mod doctor;
 mod duration;
+mod entries;
 mod lists;
 mod mode;
 mod output;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config;
+use crate::config::{self, Action};
 use crate::failure::{ExitStatus, Failure};
 
 /// Where the configuration is if nothing else is said.
@@ -85,8 +86,21 @@ enum Command {
     #[command(after_help = "Example: kordon status -o json")]
     Status(status::Args),
     /// Read configuration and lists again and put them in force, or say what is wrong
-    #[command(after_help = "Example: kordon reload")]
+    #[command(after_help = "Examples:\n  kordon reload\n  \
+        kordon reload --accept feed    although it shrank; once\n  \
+        kordon reload --undo           back to the rule set before")]
     Reload(reload::Args),
+    /// Block prefixes at once and for a time, beside the lists
+    #[command(after_help = "Examples:\n  \
+        kordon block add 203.0.113.0/24 --ttl 24h --why \"camera gate-3 calls there\"\n  \
+        kordon block add - --why \"ticket 7\" <prefixes.txt\n  \
+        kordon block list\n  kordon block remove 203.0.113.0/24")]
+    Block(entries::Args),
+    /// Exempt prefixes at once and for a time, beside the lists
+    #[command(after_help = "Examples:\n  \
+        kordon allow add 203.0.113.7 --ttl 7d --why \"firmware update\"\n  \
+        kordon allow list\n  kordon allow remove 203.0.113.7")]
+    Allow(entries::Args),
     /// Show the mode, or change it while packets flow
     #[command(
         after_help = "Examples:\n  kordon mode                                  shows it\n  \
@@ -195,6 +209,8 @@ pub fn main() -> ExitCode {
         Command::Lists(args) => lists::run(&place, &args),
         Command::Status(args) => status::run(&place, &args),
         Command::Reload(args) => reload::run(&place, &args),
+        Command::Block(args) => entries::run(&place, Action::Block, args),
+        Command::Allow(args) => entries::run(&place, Action::Allow, args),
         Command::Mode(args) => mode::run(&place, args),
         Command::Pause(args) => mode::pause(&place, args),
         Command::Resume => mode::resume(&place),

@@ -48,6 +48,15 @@ fn text(status: &Status) -> String {
     ]);
     rows.extend(status.rules.enslaved.iter().map(|line| row("", format!("NOT HELD: {line}"))));
     rows.push(row("rule set", rule_set(status)));
+    if status.last_good {
+        let why =
+            "THE LISTS WERE REFUSED AT START: this is the last good rule set; mend them and reload";
+        rows.push(row("", why.to_owned()));
+    }
+    if let Some(by) = &status.undone_by {
+        let what = "the files say otherwise, and the next reload or restart puts them in force";
+        rows.push(row("", format!("UNDONE by {by}: {what}")));
+    }
     if let Some(refused) = &status.last_reload_refused {
         rows.push(row("", format!("LAST RELOAD REFUSED: {refused}")));
     }

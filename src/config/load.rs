@@ -22,6 +22,9 @@ const BATCH: usize = 64;
 const CAMERA_LIMIT: usize = 256;
 /// The most lists, for their counters are laid out at start.
 pub const LIST_LIMIT: usize = 255;
+/// The lists that have no file, which no list of a configuration can be named like: what cannot be blocked, what is
+/// allowed by command, what is blocked by command.
+pub const MADE_LISTS: [&str; 3] = ["protected", "allowed-by-command", "blocked-by-command"];
 /// The most origin tables: which of them name a prefix is kept in one byte.
 pub const ORIGIN_LIMIT: usize = 8;
 /// What one held packet may weigh in the kernel: a full aggregate.

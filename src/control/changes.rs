@@ -19,6 +19,10 @@ pub enum Kind {
     Mode,
     /// A pause began or was ended.
     Pause,
+    /// The rule set before was put in force again.
+    Undo,
+    /// Prefixes were blocked or allowed by command.
+    Entries,
 }
 
 impl Kind {
@@ -29,6 +33,8 @@ impl Kind {
             Kind::Rules => "rules",
             Kind::Mode => "mode",
             Kind::Pause => "pause",
+            Kind::Undo => "undo",
+            Kind::Entries => "entries",
         }
     }
 }

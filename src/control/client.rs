@@ -74,6 +74,8 @@ fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer
         Request::Rules { order: RulesOrder::Gate, .. } => GATE_PATIENCE,
         Request::Reload { .. }
         | Request::Compare { .. }
+        | Request::Undo { .. }
+        | Request::Entries { .. }
         | Request::Rules { .. }
         | Request::Mode { .. } => PATIENCE,
         Request::Status { .. }

@@ -3,6 +3,7 @@
 //! Invariants: it reads what a reload would read, as the daemon's user, and says what a reload would be
 //! refused for; nothing is published, noted or kept. One at a time: it takes a second rule set's memory.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, TryLockError};
 
@@ -10,7 +11,7 @@ use super::reload::keys_stand;
 use crate::config::Config;
 use crate::explain::{self, Comparison, Refused};
 use crate::failure::{ExitStatus, Failure};
-use crate::ruleset::Ruleset;
+use crate::ruleset::{Ruleset, alarms, refuse};
 use crate::telemetry::Observed;
 
 /// Compares the files with what is in force.
@@ -46,7 +47,10 @@ impl Comparer {
         let new = Ruleset::load(&config, |_| Some(0), Some(&old))?;
         let files = config.files.iter().map(|file| file.display().to_string()).collect();
         let mut comparison = explain::compare(&old, &new, files);
-        let refused = keys_stand(&self.path, &self.running, &config, &self.observed).err();
+        let found = alarms(old.side(), new.side(), &config);
+        let refused = keys_stand(&self.path, &self.running, &config, &self.observed)
+            .and_then(|()| refuse(&found, &BTreeSet::new()))
+            .err();
         comparison.refused = refused
             .map(|failure| Refused { status: failure.status.code(), message: failure.message });
         Ok(comparison)

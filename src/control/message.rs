@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Change;
+use super::entries::{EntriesOrder, EntriesReport};
 use crate::config::Mode;
 use crate::explain::{Comparison, Explanation, ListReports, OriginExplanation, PrefixExplanation};
 use crate::failure::{ExitStatus, Failure};
@@ -28,6 +29,23 @@ pub enum Request {
     Status {},
     /// Read configuration and lists again and put them in force.
     Reload {
+        /// Lists that the guards may find odd, this once.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accept: Vec<String>,
+        /// The user behind sudo, as the client claims.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sudo_user: Option<String>,
+    },
+    /// Put the rule set that was in force before in force again.
+    Undo {
+        /// The user behind sudo, as the client claims.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sudo_user: Option<String>,
+    },
+    /// Block or allow by command.
+    Entries {
+        /// What.
+        order: EntriesOrder,
         /// The user behind sudo, as the client claims.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sudo_user: Option<String>,
@@ -118,8 +136,10 @@ pub enum ModeOrder {
 pub enum Answer {
     /// To [`Request::Status`].
     Status(Box<Status>),
-    /// To [`Request::Reload`].
+    /// To [`Request::Reload`] and [`Request::Undo`].
     Reload(ReloadReport),
+    /// To [`Request::Entries`].
+    Entries(EntriesReport),
     /// To [`Request::Rules`]: what changed, in words.
     Rules(String),
     /// To [`Request::Mode`]: what changed, in words.
@@ -165,6 +185,7 @@ impl Answer {
             }
             answer @ (Answer::Status(_)
             | Answer::Reload(_)
+            | Answer::Entries(_)
             | Answer::Rules(_)
             | Answer::Mode(_)
             | Answer::Lists(_)
@@ -230,6 +251,12 @@ pub struct Status {
     pub loaded: u64,
     /// Why the last reload was refused; none if it was not.
     pub last_reload_refused: Option<String>,
+    /// The daemon started with the last good rule set, because the lists were refused.
+    #[serde(default)]
+    pub last_good: bool,
+    /// Who went back to the rule set before; the files say otherwise.
+    #[serde(default)]
+    pub undone_by: Option<String>,
     /// The last change of each kind that somebody asked for, the newest first.
     #[serde(default)]
     pub changes: Vec<Change>,
@@ -378,10 +405,24 @@ mod tests {
         let address = IpAddr::from([192, 0, 2, 1]);
         for (request, line) in [
             (Request::Status {}, r#"{"command":"status"}"#),
-            (Request::Reload { sudo_user: None }, r#"{"command":"reload"}"#),
+            (Request::Reload { accept: vec![], sudo_user: None }, r#"{"command":"reload"}"#),
             (
-                Request::Reload { sudo_user: Some("alice".to_owned()) },
-                r#"{"command":"reload","sudo_user":"alice"}"#,
+                Request::Reload {
+                    accept: vec!["feed".to_owned()],
+                    sudo_user: Some("alice".to_owned()),
+                },
+                r#"{"command":"reload","accept":["feed"],"sudo_user":"alice"}"#,
+            ),
+            (Request::Undo { sudo_user: None }, r#"{"command":"undo"}"#),
+            (
+                Request::Entries {
+                    order: EntriesOrder::Remove {
+                        action: crate::config::Action::Block,
+                        prefixes: vec!["192.0.2.0/24".parse().unwrap()],
+                    },
+                    sudo_user: None,
+                },
+                r#"{"command":"entries","order":{"remove":{"action":"block","prefixes":["192.0.2.0/24"]}}}"#,
             ),
             (
                 Request::Why { addresses: vec![address] },
@@ -400,6 +441,10 @@ mod tests {
             r#"{"command":"status","of":"queue"}"#,
             r#"{"command":"why","addresses":[],"mode":"monitor"}"#,
             r#"{"command":"stop"}"#,
+            r#"{"command":"undo","generation":1}"#,
+            r#"{"command":"entries","order":{"list":{"action":"drop"}}}"#,
+            r#"{"command":"entries","order":{"remove":{"action":"block","prefixes":["x"]}}}"#,
+            r#"{"command":"entries","order":{"list":{"action":"block","all":true}}}"#,
             r#"{"command":"mode","order":{"set":{"mode":"off"}}}"#,
             r#"{"command":"mode","order":{"set":{"mode":"monitor","for":1}}}"#,
             r#"{"command":"mode","order":{"pause":{"seconds":-1,"why":"x"}}}"#,

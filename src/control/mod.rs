@@ -1,11 +1,13 @@
 //! What a running daemon is asked and told: the control socket, reloads, the file watch,
 //! and the service manager.
 
+pub mod additions;
 mod ask;
 pub mod caller;
 pub mod changes;
 pub mod client;
 pub mod compare;
+pub mod entries;
 mod inherited;
 pub mod message;
 pub mod notify;

@@ -1,8 +1,9 @@
-//! Reloads: one at a time, those asked for meanwhile answered together by the next one.
+//! Reloads and the way back: one at a time; reloads asked for meanwhile are answered together by the next one.
 //!
 //! Invariant: a reload that is refused changes nothing. Everything is read, checked and compiled aside, on
 //! the blocking pool; what is wrong is said with file, line and column, and the old rule set stays.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::additions::Additions;
 use super::message::ReloadReport;
 use crate::config::{Config, needs_restart};
 use crate::failure::{ExitStatus, Failure};
-use crate::ruleset::{Changes, Ruleset, Snapshots};
+use crate::log::moment;
+use crate::ruleset::{Changes, Outdated, Ruleset, Snapshots, alarms, previous, refuse};
 use crate::telemetry::Observed;
 
 /// Requests that may wait; more are refused (75).
@@ -21,17 +24,35 @@ const WAITING: usize = 1024;
 
 type Reply = oneshot::Sender<Result<ReloadReport, Failure>>;
 
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Read the files and put them in force.
+    Reload {
+        /// Lists that the guards may find odd, this once.
+        accept: BTreeSet<String>,
+    },
+    /// Put the rule set that was in force before in force again.
+    Undo,
+}
+
+struct Asked {
+    by: String,
+    order: Order,
+    reply: Option<Reply>,
+}
+
 /// Asks for reloads; cheap to clone.
 #[derive(Clone)]
 pub struct Reloader {
-    requests: mpsc::Sender<(String, Option<Reply>)>,
+    requests: mpsc::Sender<Asked>,
 }
 
 impl Reloader {
-    /// Asks for a reload and waits for it. `by` is who asks, for the log.
-    pub async fn reload(&self, by: &str) -> Result<ReloadReport, Failure> {
+    /// Asks and waits until it is carried out. `by` is who asks, for the log.
+    pub async fn carry_out(&self, order: Order, by: &str) -> Result<ReloadReport, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.send(by, Some(reply))?;
+        self.send(by, order, Some(reply))?;
         answer
             .await
             .unwrap_or_else(|_| Err(Failure::new(ExitStatus::NotRunning, "the daemon is stopping")))
@@ -39,13 +60,14 @@ impl Reloader {
 
     /// Asks for a reload and does not wait; its outcome goes to the log.
     pub fn request(&self, by: &str) {
-        if let Err(failure) = self.send(by, None) {
+        if let Err(failure) = self.send(by, Order::Reload { accept: BTreeSet::new() }, None) {
             tracing::error!("{failure}");
         }
     }
 
-    fn send(&self, by: &str, reply: Option<Reply>) -> Result<(), Failure> {
-        self.requests.try_send((by.to_owned(), reply)).map_err(|_| {
+    fn send(&self, by: &str, order: Order, reply: Option<Reply>) -> Result<(), Failure> {
+        let asked = Asked { by: by.to_owned(), order, reply };
+        self.requests.try_send(asked).map_err(|_| {
             Failure::new(ExitStatus::TryAgain, "too many reloads are waiting; try again")
         })
     }
@@ -63,6 +85,8 @@ pub struct Reloading {
     pub freeing: AtomicBool,
     /// What a successor begins with.
     pub snapshots: Arc<Snapshots>,
+    /// What is added to the files by command, and who puts rule sets in force.
+    pub additions: Arc<Additions>,
 }
 
 /// A way to ask for reloads, and the task that carries them out.
@@ -71,18 +95,31 @@ pub fn reloader(reloading: Reloading) -> (Reloader, impl Future<Output = ()>) {
     (Reloader { requests }, carry_out(Arc::new(reloading), waiting))
 }
 
-async fn carry_out(
-    reloading: Arc<Reloading>,
-    mut waiting: mpsc::Receiver<(String, Option<Reply>)>,
-) {
-    while let Some((by, reply)) = waiting.recv().await {
+async fn carry_out(reloading: Arc<Reloading>, mut waiting: mpsc::Receiver<Asked>) {
+    let mut queue = VecDeque::new();
+    loop {
+        if queue.is_empty() {
+            let Some(asked) = waiting.recv().await else { return };
+            queue.push_back(asked);
+        }
+        while let Ok(asked) = waiting.try_recv() {
+            queue.push_back(asked);
+        }
+        let Some(Asked { by, mut order, reply }) = queue.pop_front() else { continue };
         let mut replies: Vec<Reply> = reply.into_iter().collect();
-        // Whoever asked before the files are read is served by this reading.
-        while let Ok((_, reply)) = waiting.try_recv() {
-            replies.extend(reply);
+        // Whoever asked before the files are read is served by this reading. What one accepts, the others get.
+        if let Order::Reload { accept } = &mut order {
+            let reload = |next: &Asked| matches!(next.order, Order::Reload { .. });
+            while queue.front().is_some_and(reload) {
+                let Some(next) = queue.pop_front() else { break };
+                replies.extend(next.reply);
+                if let Order::Reload { accept: more } = next.order {
+                    accept.extend(more);
+                }
+            }
         }
         let job = Arc::clone(&reloading);
-        let outcome = tokio::task::spawn_blocking(move || job.carry_out(&by))
+        let outcome = tokio::task::spawn_blocking(move || job.carry_out(&order, &by))
             .await
             .unwrap_or_else(|error| Err(Failure::new(ExitStatus::Failed, error.to_string())));
         for reply in replies {
@@ -103,11 +140,11 @@ async fn carry_out(
     }
 }
 
-/// Writes the snapshot that is due; without one a restart takes longer, and that is all.
+/// Writes the snapshot that is due; without one there is no way back, and a start has nothing but the lists.
 pub fn write_snapshot(snapshots: &Snapshots) {
     if let Err(failure) = snapshots.write() {
         tracing::warn!(
-            "the rule set cannot be kept for a restart, which will read the lists instead: {failure}"
+            "the rule set cannot be kept: a start with bad lists will fail, and there is no way back: {failure}"
         );
     }
 }
@@ -139,9 +176,13 @@ pub(super) fn keys_stand(
 }
 
 impl Reloading {
-    fn carry_out(&self, by: &str) -> Result<ReloadReport, Failure> {
+    fn carry_out(&self, order: &Order, by: &str) -> Result<ReloadReport, Failure> {
+        let accept = match order {
+            Order::Reload { accept } => accept,
+            Order::Undo => return self.undo(by),
+        };
         let began = Instant::now();
-        match self.attempt(began) {
+        match self.attempt(began, accept) {
             Ok(report) => {
                 let change = report.text.replace('\n', ";");
                 tracing::info!(
@@ -165,35 +206,72 @@ impl Reloading {
         }
     }
 
-    fn attempt(&self, began: Instant) -> Result<ReloadReport, Failure> {
+    fn attempt(&self, began: Instant, accept: &BTreeSet<String>) -> Result<ReloadReport, Failure> {
         let observed = &self.observed;
         let config = Config::load(&self.path)?;
+        are_lists(accept, &config)?;
         keys_stand(&self.path, &self.running, &config, observed)?;
         let old = observed.rules.current();
-        let next = Ruleset::load(&config, |name| observed.lists.place(name), Some(&old))?;
-        for list in next.lists.iter().filter(|list| list.unterminated) {
-            tracing::warn!(
-                "{}: the last line has no line end: is the file whole?",
-                list.path.display()
-            );
-        }
+        let (entries, number) = self.additions.now();
+        let place = |name: &str| observed.lists.place(name);
+        let next = Ruleset::load_with(&config, place, Some(&old), &entries)?;
+        let found = alarms(old.side(), next.side(), &config);
+        refuse(&found, accept)?;
         let changes = Changes::between(&old, &next);
+        let mut lines = vec![changes.to_string()];
+        lines.extend(found.iter().map(|alarm| format!("accepted: {alarm}")));
+        for list in &next.lists {
+            if list.unterminated {
+                let file = list.path.display();
+                tracing::warn!("{file}: the last line has no line end: is the file whole?");
+            }
+            lines.extend(list.carved_in_words());
+        }
+        let how = match old.side().same_lists(next.side()) {
+            true => Outdated::Same,
+            false => Outdated::Kept,
+        };
         drop(old);
         let at = next.compiled;
-        self.snapshots.outdated();
-        let generation = observed.rules.publish(next);
+        let generation =
+            self.additions.publish(next, number, &config, || self.snapshots.outdated(how))?;
         self.snapshots.note(&config, observed.rules.current());
         observed.change_standing(|standing| standing.configured = config.mode);
         let took = began.elapsed();
         observed.reloads.note_done(at, took);
-        Ok(ReloadReport {
-            schema: 1,
-            generation,
-            added: changes.added,
-            removed: changes.removed,
-            text: changes.to_string(),
-            seconds: took.as_secs_f64(),
-        })
+        Ok(report(generation, &changes, &lines, took))
+    }
+
+    /// Goes back to the rule set before. Nothing is read but its file, and no guard asked: it was in force.
+    fn undo(&self, by: &str) -> Result<ReloadReport, Failure> {
+        let (began, observed) = (Instant::now(), &self.observed);
+        // The one before may not be on the disk yet.
+        self.snapshots.write()?;
+        let config = self.additions.config();
+        let stored = previous(&config).map_err(|failure| {
+            let message = format!(
+                "nothing to go back to: no reload has changed the lists, or it was undone already ({failure})"
+            );
+            Failure::new(failure.status, message)
+        })?;
+        let (entries, number) = self.additions.now();
+        let loaded = stored.loaded();
+        let next = stored.complete(&config, &entries, |name| observed.lists.place(name))?;
+        let changes = Changes::between(&observed.rules.current(), &next);
+        let generation = self
+            .additions
+            .publish(next, number, &config, || self.snapshots.outdated(Outdated::Undone))?;
+        let took = began.elapsed();
+        observed.reloads.note_undone(loaded, took, by);
+        let lines = [
+            changes.to_string(),
+            format!("undone: the lists as they were read at {}", moment(loaded)),
+            "the files still say otherwise: the next reload or restart puts them in force"
+                .to_owned(),
+        ];
+        let report = report(generation, &changes, &lines, took);
+        tracing::warn!(event = "undone", generation, by, "{}", report.text.replace('\n', ";"));
+        Ok(report)
     }
 
     /// Frees replaced rule sets as the packet threads let go of them: within one wait for packets.
@@ -203,6 +281,30 @@ impl Reloading {
                 return;
             }
             std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn report(generation: u64, changes: &Changes, lines: &[String], took: Duration) -> ReloadReport {
+    ReloadReport {
+        schema: 1,
+        generation,
+        added: changes.added,
+        removed: changes.removed,
+        text: lines.join("\n"),
+        seconds: took.as_secs_f64(),
+    }
+}
+
+/// What somebody accepts is to be a list.
+fn are_lists(accept: &BTreeSet<String>, config: &Config) -> Result<(), Failure> {
+    let known = |name: &String| config.lists.iter().any(|list| list.name == *name);
+    match accept.iter().find(|name| !known(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let names: Vec<&str> = config.lists.iter().map(|list| list.name.as_str()).collect();
+            let message = format!("--accept {name}: no such list; there are {}", names.join(", "));
+            Err(Failure::new(ExitStatus::Usage, message))
         }
     }
 }

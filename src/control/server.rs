@@ -14,12 +14,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use super::additions::Additions;
 use super::ask;
 use super::caller::Caller;
 use super::changes::{Changes, Kind};
 use super::compare::Comparer;
 use super::message::{self, ADDRESSES, Answer, ModeOrder, Request, RulesOrder, STRETCHES};
-use super::reload::Reloader;
+use super::reload::{Order, Reloader};
 use crate::explain::{self, explain};
 use crate::failure::{ExitStatus, Failure};
 use crate::telemetry::Observed;
@@ -45,6 +46,8 @@ pub struct Desk {
     pub rules: Clerk,
     /// Who carries out what is asked about the mode.
     pub mode: ModeClerk,
+    /// Who carries out what is asked about entries.
+    pub additions: Arc<Additions>,
     /// Where changes are noted, with who asked.
     pub changes: Arc<Changes>,
 }
@@ -167,7 +170,9 @@ async fn read(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
 /// The user behind sudo, as the client claims.
 fn claim(request: &Request) -> Option<&str> {
     match request {
-        Request::Reload { sudo_user }
+        Request::Reload { sudo_user, .. }
+        | Request::Undo { sudo_user }
+        | Request::Entries { sudo_user, .. }
         | Request::Rules { sudo_user, .. }
         | Request::Mode { sudo_user, .. } => sudo_user.as_deref(),
         Request::Status { .. }
@@ -179,28 +184,30 @@ fn claim(request: &Request) -> Option<&str> {
     }
 }
 
-/// Who may use the socket may ask and reload; rules and mode are for root and for the daemon's own user,
-/// because they decide whether anything is dropped.
+/// Who may use the socket may ask, and have the files read again; rules, mode, and what is not in the files are for
+/// root and for the daemon's own user, because they decide whether anything is dropped.
 fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
-    match request {
-        Request::Rules { .. } if !caller.is_trusted() => Some(Failure::new(
-            ExitStatus::NoPermission,
-            format!("rules: only root may apply or remove them (asked by {caller})"),
-        )),
-        Request::Mode { .. } if !caller.is_trusted() => Some(Failure::new(
-            ExitStatus::NoPermission,
-            format!("mode: only root may change it, or pause (asked by {caller})"),
-        )),
-        Request::Rules { .. }
-        | Request::Mode { .. }
+    let what = match request {
+        Request::Rules { .. } => "rules: only root may apply or remove them",
+        Request::Mode { .. } => "mode: only root may change it, or pause",
+        Request::Reload { accept, .. } if !accept.is_empty() => {
+            "reload: only root may accept what the guards refuse"
+        }
+        Request::Undo { .. } => "reload: only root may go back to the rule set before",
+        Request::Entries { order, .. } if !order.only_asks() => {
+            "block, allow: only root may change what is in force"
+        }
+        Request::Entries { .. }
         | Request::Status { .. }
         | Request::Reload { .. }
         | Request::Lists { .. }
         | Request::Compare { .. }
         | Request::Prefixes { .. }
         | Request::Origins { .. }
-        | Request::Why { .. } => None,
-    }
+        | Request::Why { .. } => return None,
+    };
+    (!caller.is_trusted())
+        .then(|| Failure::new(ExitStatus::NoPermission, format!("{what} (asked by {caller})")))
 }
 
 fn refuse(message: String) -> Answer {
@@ -210,14 +217,29 @@ fn refuse(message: String) -> Answer {
 async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
     match request {
         Request::Status {} => Answer::Status(Box::new((desk.status)())),
-        Request::Reload { .. } => match desk.reloader.reload(&caller.to_string()).await {
-            Ok(report) => {
-                let what = format!("generation {}", report.generation);
-                desk.changes.note(Kind::Reload, what, caller);
-                Answer::Reload(report)
+        Request::Reload { accept, .. } => {
+            reload(
+                desk,
+                Kind::Reload,
+                Order::Reload { accept: accept.into_iter().collect() },
+                caller,
+            )
+            .await
+        }
+        Request::Undo { .. } => reload(desk, Kind::Undo, Order::Undo, caller).await,
+        Request::Entries { order, .. } => {
+            let (asks, what) = (order.only_asks(), order.words());
+            let by = caller.clone();
+            match carry_out(desk, move |desk| desk.additions.order(order, &by)).await {
+                Ok(report) => {
+                    if !asks {
+                        desk.changes.note(Kind::Entries, what, caller);
+                    }
+                    Answer::Entries(report)
+                }
+                Err(failure) => failure.into(),
             }
-            Err(failure) => failure.into(),
-        },
+        }
         // Nobody's change: what stands shall stand.
         Request::Rules { order: RulesOrder::Gate, .. } => {
             tracing::info!(by = %caller, "asked: whether the rules stand");
@@ -294,6 +316,16 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
     }
 }
 
+async fn reload(desk: &Desk, kind: Kind, order: Order, caller: Caller) -> Answer {
+    match desk.reloader.carry_out(order, &caller.to_string()).await {
+        Ok(report) => {
+            desk.changes.note(kind, format!("generation {}", report.generation), caller);
+            Answer::Reload(report)
+        }
+        Err(failure) => failure.into(),
+    }
+}
+
 /// What an order about the mode is about, in words.
 fn describe(order: &ModeOrder) -> (Kind, String) {
     let because = |why: &str| match why.trim() {
@@ -330,6 +362,8 @@ async fn carry_out<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Action;
+    use crate::control::entries::EntriesOrder;
 
     #[test]
     fn the_rules_are_for_root_and_the_daemons_own_user() {
@@ -346,8 +380,22 @@ mod tests {
         assert_eq!(refused(&mode(), &by(own)), None);
         assert!(refused(&mode(), &by(own + 1_000)).is_some());
         assert_eq!(refused(&Request::Status {}, &by(own + 1_000)), None, "asking is free");
-        let reload = Request::Reload { sudo_user: None };
-        assert_eq!(refused(&reload, &by(own + 1_000)), None, "so is reloading");
+        let reload = |accept| Request::Reload { accept, sudo_user: None };
+        assert_eq!(refused(&reload(vec![]), &by(own + 1_000)), None, "so is reloading");
+        let list = || EntriesOrder::List { action: Action::Block };
+        let add = || EntriesOrder::Add {
+            action: Action::Block,
+            prefixes: vec![],
+            seconds: 1,
+            why: String::new(),
+        };
+        let entries = |order| Request::Entries { order, sudo_user: None };
+        assert_eq!(refused(&entries(list()), &by(own + 1_000)), None);
+        for change in [reload(vec!["a".into()]), Request::Undo { sudo_user: None }, entries(add())]
+        {
+            assert!(refused(&change, &by(own + 1_000)).is_some());
+            assert_eq!(refused(&change, &by(own)), None);
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -55,18 +55,21 @@ pub(super) fn first(observed: &Observed) -> String {
 
 fn text(observed: &Observed, [judged, dropped]: [f64; 2]) -> String {
     let rules = observed.rules.current();
-    let [v4, v6] = rules.table().prefixes();
+    let [v4, v6] = rules.prefixes();
     let kernel = observed.kernel_rules();
     let trouble = match (&kernel.removed, kernel.present, observed.stalled().is_empty()) {
         (Some(_), _, _) => ", RULES REMOVED: everything passes",
         (None, Some(false), _) => ", RULES NOT AS PLANNED",
         (None, Some(true) | None, false) => ", STALLED",
+        (None, Some(true) | None, true) if observed.reloads.last().last_good => {
+            ", LISTS REFUSED: the last good rule set is in force"
+        }
         (None, Some(true) | None, true) => "",
     };
     format!(
         "{}, {}, {} prefixes, generation {}, {} packets/s, {} drops/s{trouble}",
         observed.standing().words(),
-        match rules.lists.len() {
+        match rules.lists.iter().filter(|list| list.is_from_a_file()).count() {
             1 => "1 list".to_owned(),
             count => format!("{count} lists"),
         },

@@ -62,11 +62,6 @@ pub(super) fn handed_over(config: &Config, store: &Store) -> bool {
     store.names().filter_map(number_in).any(|number| wanted(config, number))
 }
 
-/// Whether a successor can take the queues over.
-pub(super) fn can_be_handed_over(config: &Config) -> bool {
-    config.queue.backend == QueueBackend::Native && store::exists()
-}
-
 /// Whether the native backend is to read this queue.
 fn wanted(config: &Config, number: u16) -> bool {
     let native = config.queue.backend == QueueBackend::Native;

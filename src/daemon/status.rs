@@ -48,9 +48,11 @@ pub(super) fn reporter(
             now: super::now(),
             config: files.clone(),
             generation: rules.generation,
-            prefixes: rules.table().prefixes(),
+            prefixes: rules.prefixes(),
             loaded: last.success,
             last_reload_refused: last.refused,
+            last_good: last.last_good,
+            undone_by: last.undone_by,
             changes: changes.last(),
             rules: RulesStatus {
                 managed,

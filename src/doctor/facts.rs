@@ -139,7 +139,7 @@ pub fn gather(config: &Path, socket: &Path) -> Facts {
     Facts {
         lists: of_config.map(|config| {
             Ruleset::load(config, |_| Some(0), None).map(|rules| Lists {
-                prefixes: rules.table().prefixes(),
+                prefixes: rules.prefixes(),
                 origins: rules.origin_dates.clone(),
             })
         }),

@@ -4,7 +4,7 @@
 //! number (`journalctl -x`).
 
 /// Name and message id of every event. An id never changes its meaning.
-pub const EVENTS: [(&str, &str); 17] = [
+pub const EVENTS: [(&str, &str); 20] = [
     ("drop", "da9d6e60c32d495098cdd8f9e7b31fd8"),
     ("would-drop", "2afd53a9703b4c73b0b62fbfe3e6db2e"),
     ("monitored", "99044ca997b54d5b9917ab4337e9e09e"),
@@ -22,6 +22,9 @@ pub const EVENTS: [(&str, &str); 17] = [
     ("mode-went-back", "3275d88b1b9646d5a53b8be4dd370e24"),
     ("paused", "0c7212f7bfef475b8b9d5f773fda540e"),
     ("pause-over", "36b5d63830db4788bb1d87c41e9dec48"),
+    ("last-good", "1bef15d946e54c8dad4d1300b57b7711"),
+    ("undone", "959c3bb4d89e4db28bb0cdc37f122933"),
+    ("entries", "4bc7735850c94bc8a608a9bc854dee87"),
 ];
 
 /// The message id of an event.

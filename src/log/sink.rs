@@ -62,6 +62,13 @@ fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
+/// A time in seconds since 1970, to the minute: `2026-02-28 23:59 UTC`.
+pub fn moment(unix: u64) -> String {
+    let (year, month, day) = date(unix / 86_400);
+    let (hour, minute) = (unix / 3_600 % 24, unix / 60 % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+}
+
 /// Year, month and day of a day since 1970-01-01, by counting eras of 400 years from 0000-03-01.
 pub fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;

@@ -19,6 +19,8 @@ pub(super) trait Bits: Copy + Ord + Default {
     fn put(self, bytes: &mut Vec<u8>);
     /// The address of which these are the bytes.
     fn get(bytes: &[u8]) -> Option<Self>;
+    /// The address as a number.
+    fn number(self) -> u128;
     fn masked(self, length: u8) -> Self;
     /// The last address of the prefix of this length.
     fn last(self, length: u8) -> Self;
@@ -39,6 +41,9 @@ impl Bits for u32 {
     }
     fn get(bytes: &[u8]) -> Option<Self> {
         bytes.first_chunk().map(|chunk| Self::from_le_bytes(*chunk))
+    }
+    fn number(self) -> u128 {
+        self.into()
     }
     #[inline]
     fn masked(self, length: u8) -> Self {
@@ -70,6 +75,9 @@ impl Bits for u128 {
     }
     fn get(bytes: &[u8]) -> Option<Self> {
         bytes.first_chunk().map(|chunk| Self::from_le_bytes(*chunk))
+    }
+    fn number(self) -> u128 {
+        self
     }
     #[inline]
     fn masked(self, length: u8) -> Self {
@@ -111,6 +119,13 @@ impl<B: Bits> Entry<B> {
     /// The order in which entries are kept: a covering prefix before what it covers, then by list and line.
     pub(super) fn key(&self) -> (B, u8, u16, u32) {
         (self.bits, self.length, self.list, self.line)
+    }
+
+    /// The first and the last address that it covers, as numbers.
+    pub(super) fn range(&self) -> (u128, u128) {
+        let first = self.bits.number();
+        let free = u32::from(B::LENGTH.saturating_sub(self.length));
+        (first, first | 1_u128.checked_shl(free).map_or(u128::MAX, |size| size - 1))
     }
 
     pub(super) fn as_match(&self) -> Option<Match> {

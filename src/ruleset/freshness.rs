@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 use crate::config::Config;
 
 /// One list or origin table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Age {
     /// Its name in the configuration.
     pub name: String,
@@ -21,7 +21,7 @@ pub struct Age {
 }
 
 /// The ages of what a rule set was read from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Freshness {
     /// The lists, in the order of the configuration.
     pub lists: Vec<Age>,
@@ -42,6 +42,22 @@ impl Freshness {
             lists: config.lists.iter().map(|l| age(&l.name, &l.path, l.max_age)).collect(),
             origins: config.origins.iter().map(|o| age(&o.name, &o.path, o.max_age)).collect(),
         }
+    }
+
+    /// Takes the limits of this configuration; what it does not name keeps its own.
+    pub(super) fn with_limits(mut self, config: &Config) -> Freshness {
+        let seconds = |limit: Option<std::time::Duration>| limit.map(|limit| limit.as_secs());
+        for age in &mut self.lists {
+            if let Some(list) = config.lists.iter().find(|list| list.name == age.name) {
+                age.limit = seconds(list.max_age);
+            }
+        }
+        for age in &mut self.origins {
+            if let Some(origin) = config.origins.iter().find(|origin| origin.name == age.name) {
+                age.limit = seconds(origin.max_age);
+            }
+        }
+        self
     }
 
     /// Takes the dates that origin tables state themselves: name, date as written, seconds since 1970.

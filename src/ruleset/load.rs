@@ -4,56 +4,119 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+use super::parts::{Parts, counter};
 use super::{Builder, Freshness, ListInfo, Ruleset, publish};
-use crate::blocklist::{self, LoadedList};
-use crate::config::{Config, ListConfig, ListKind};
+use crate::blocklist::temporary::{self, TemporaryEntry};
+use crate::blocklist::{self, Carved, LoadedList, LocalSpace, Rejected};
+use crate::config::{Action, Config, ListConfig, ListKind};
 use crate::failure::{ExitStatus, Failure};
 
 impl Ruleset {
-    /// Reads the files that the configuration names and compiles them.
-    ///
-    /// `place` gives a list name its place among the counters. `previous` is the rule set in force, if any:
-    /// a list whose prefixes are still the same keeps its time of change.
+    /// Reads the files that the configuration names, and the temporary entries in its state folder where they can
+    /// be read, and compiles them: what a daemon would begin with.
     ///
     /// # Errors
-    /// As [`blocklist::load`]; 1 where `place` has none left.
+    /// As [`load_with`](Self::load_with).
     pub fn load(
         config: &Config,
         place: impl Fn(&str) -> Option<u16>,
         previous: Option<&Ruleset>,
     ) -> Result<Ruleset, Failure> {
+        let given = temporary::read(&config.state_folder, publish::now()).unwrap_or_default();
+        Ruleset::load_with(config, place, previous, &given)
+    }
+
+    /// Reads the files that the configuration names and compiles them, with these temporary entries.
+    ///
+    /// `place` gives a list name its place among the counters. `previous` is the rule set in force, if any:
+    /// a list whose prefixes are still the same keeps its time of change.
+    ///
+    /// # Errors
+    /// As [`blocklist::load`]; 65 where a list names nothing but local space; as [`Ruleset::rebuilt`].
+    pub fn load_with(
+        config: &Config,
+        place: impl Fn(&str) -> Option<u16>,
+        previous: Option<&Ruleset>,
+        temporary: &[TemporaryEntry],
+    ) -> Result<Ruleset, Failure> {
         let freshness = Freshness::of(config);
         let loaded = blocklist::load(&config.lists, &config.origins)?;
+        let local = LocalSpace::of(config);
         let mut builder = Builder::new();
         let mut lists = Vec::with_capacity(loaded.lists.len());
-        for read in loaded.lists {
+        for mut read in loaded.lists {
             let Some(declared) = config.lists.get(read.config) else { continue };
-            let Some(counter) = place(&declared.name) else {
-                return Err(Failure::new(
-                    ExitStatus::Failed,
-                    format!(
-                        "list {}: too many list names since the daemon started; restart it",
-                        declared.name
-                    ),
-                ));
-            };
+            let counter = counter(&declared.name, &place)?;
+            let (digest, named) = (digest(&read), read.entries.len());
+            let carved = carve(declared, &local, &mut read.entries);
+            if read.entries.is_empty() {
+                return Err(nothing_left(declared, &carved));
+            }
             let id = builder.list(declared.action);
             builder.add_all(id, &read.entries);
-            lists.push(info(declared, read, counter, previous));
+            let mut list = info(declared, read, counter, previous, digest);
+            list.carved = carved;
+            if declared.kind == ListKind::Prefix {
+                list.lines = named;
+            }
+            lists.push(list);
         }
-        let mut rules = Ruleset::new(lists, builder.compile());
-        rules.origin_names = loaded.origin_names;
-        rules.origin_dates = loaded
-            .origin_dates
-            .into_iter()
-            .filter_map(|date| {
-                let unix = u64::try_from(date.unix_seconds?).ok()?;
-                Some((date.source, date.date?, unix))
-            })
-            .collect();
-        rules.freshness = freshness.with_dates(&rules.origin_dates);
-        Ok(rules)
+        let dated = loaded.origin_dates.into_iter().filter_map(|date| {
+            let unix = u64::try_from(date.unix_seconds?).ok()?;
+            Some((date.source, date.date?, unix))
+        });
+        let origin_dates: Vec<_> = dated.collect();
+        let parts = Parts {
+            compiled: publish::now(),
+            lists,
+            builder,
+            origin_names: loaded.origin_names,
+            freshness: freshness.with_dates(&origin_dates),
+            origin_dates,
+        };
+        parts.complete(config, temporary, place)
     }
+}
+
+/// Takes local space out of the entries of a list that drops or counts; says what it took, with the places.
+fn carve(
+    declared: &ListConfig,
+    local: &LocalSpace,
+    entries: &mut Vec<blocklist::Entry>,
+) -> Rejected {
+    let mut carved = Rejected::default();
+    if declared.keep_local || declared.action == Action::Allow {
+        return carved;
+    }
+    let mut parts = Vec::new();
+    let place = |entry: &blocklist::Entry| {
+        let through = entry.origin.map_or(String::new(), |asn| format!("AS{asn}, "));
+        format!("{}:{}: {through}{}", declared.path.display(), entry.line, entry.prefix)
+    };
+    entries.retain(|entry| match local.carve(entry.prefix) {
+        Carved::Whole => true,
+        Carved::Nothing(network) => {
+            carved.add(|| format!("{} is in local space and left out: {network}", place(entry)));
+            false
+        }
+        Carved::Parts(left, networks) => {
+            carved.add(|| format!("{} is blocked without local space: {networks}", place(entry)));
+            parts.extend(left.into_iter().map(|prefix| blocklist::Entry { prefix, ..*entry }));
+            false
+        }
+    });
+    entries.append(&mut parts);
+    carved
+}
+
+fn nothing_left(declared: &ListConfig, carved: &Rejected) -> Failure {
+    let first = carved.first.first().map_or("", String::as_str);
+    let message = format!(
+        "list {}: names nothing but local space: set keep_local = true on this list if it is meant \
+         ({first})",
+        declared.name
+    );
+    Failure::new(ExitStatus::BadData, message)
 }
 
 fn info(
@@ -61,8 +124,8 @@ fn info(
     read: LoadedList,
     counter: u16,
     previous: Option<&Ruleset>,
+    digest: u64,
 ) -> ListInfo {
-    let digest = digest(&read);
     let before = previous.and_then(|rules| rules.lists.iter().find(|l| l.name == declared.name));
     let changed = match before {
         Some(before) if before.digest == digest => before.changed,
@@ -85,6 +148,7 @@ fn info(
         unterminated: read.unterminated,
         remarks: read.remarks,
         rejected: read.rejected,
+        carved: Rejected::default(),
         serial: read.serial,
         dated: read.dated,
         digest,

@@ -8,8 +8,11 @@ mod compare;
 mod entries;
 mod freshness;
 mod front;
+mod guards;
 mod inside;
 mod load;
+mod own;
+mod parts;
 mod precedence;
 mod publish;
 mod ranges;
@@ -25,10 +28,12 @@ use ipnet::IpNet;
 
 pub use compare::{Change, Difference, Extent, Space};
 pub use freshness::{Age, Freshness};
+pub use guards::{Alarm, Side, alarms, refuse};
 pub use inside::{ByOrigin, Inside, Shares};
 pub use load::Changes;
+pub use parts::covering_protected;
 pub use publish::{Follower, Published};
-pub use snapshot::{Snapshots, restore};
+pub use snapshot::{Outdated, Snapshots, Stored, last_in_force, previous, restore};
 pub use table::{Builder, Hit, Table};
 
 use crate::blocklist::{Rejected, Remarks, Sources};
@@ -67,6 +72,8 @@ pub struct ListInfo {
     pub remarks: Remarks,
     /// Lines that are wrong and were left out.
     pub rejected: Rejected,
+    /// Entries that local space took something from, or all.
+    pub carved: Rejected,
     /// The number that the file counts its versions by, where it has one.
     pub serial: Option<u64>,
     /// The time of the data by the file's own words, in seconds since 1970.
@@ -97,6 +104,7 @@ impl ListInfo {
             unterminated: false,
             remarks: Remarks::default(),
             rejected: Rejected::default(),
+            carved: Rejected::default(),
             serial: None,
             dated: None,
             digest: 0,
@@ -137,12 +145,14 @@ pub struct Ruleset {
     /// How old the files were when they were read, and how old they may become.
     pub freshness: Freshness,
     table: Table,
+    prefixes: [usize; 2],
 }
 
 impl Ruleset {
     /// A rule set of these lists and this table; generation 0 until it is published.
     pub fn new(lists: Vec<ListInfo>, table: Table) -> Self {
         Ruleset {
+            prefixes: parts::named_prefixes(&lists, &table),
             generation: 0,
             compiled: publish::now(),
             lists,
@@ -151,6 +161,12 @@ impl Ruleset {
             freshness: Freshness::default(),
             table,
         }
+    }
+
+    /// How many distinct prefixes its lists name, IPv4 and IPv6: without those that are only protected, which differ
+    /// with the machine.
+    pub fn prefixes(&self) -> [usize; 2] {
+        self.prefixes
     }
 
     /// The table, for the packet path.

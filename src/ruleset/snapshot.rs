@@ -1,36 +1,40 @@
-//! A rule set in a file, for a successor that is to judge before it has read the lists again.
+//! A rule set in a file, for a daemon that cannot read the lists, or not yet, and for the way back.
 //!
-//! The file holds what the lists said, resolved and sorted; the table is compiled from it. It is used by the
-//! version that wrote it and for the lists and origin tables that it was made from, as they are configured; a
-//! file that differs from what was written in any byte is not used. It is written aside and renamed, and it is
-//! taken away before a newer rule set is published: what is there is never older than what was in force.
+//! The file holds what the lists said, resolved and sorted; the table is compiled from it. It can be used by every
+//! version with the same layout ([`MAGIC`]). What it is made for (lists, origin tables and local space, as they are
+//! configured) stands in it, and a daemon begins with it only where the configuration still says so. A file that
+//! differs from what was written in any byte is not used. It is written aside and renamed, and it is taken away
+//! before a newer rule set is published: what is there is never older than what was in force. Lists that have no
+//! file are not in it: they are made anew.
 
 mod bytes;
 mod file;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::entries::{Bits, Entry};
-use super::{Age, Freshness, ListInfo, Ruleset, Table};
+use super::guards::Side;
+use super::parts::{Parts, counter};
+use super::{Builder, Freshness, ListInfo, Ruleset};
 use crate::REVISION;
-use crate::config::{Action, Config};
+use crate::blocklist::temporary::TemporaryEntry;
+use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
 use bytes::{Reader, Writer, digest};
 
-pub use file::{Snapshots, restore};
+pub use file::{Outdated, Snapshots, last_in_force, previous, restore};
 
-/// The first bytes of the file; the last one counts up with the layout.
-const MAGIC: [u8; 8] = *b"kordonr\x02";
+/// The first bytes of the file; the last one counts up with each change of the layout or of what a field means.
+const MAGIC: [u8; 8] = *b"kordonr\x03";
 
 /// Why a snapshot is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flaw {
     /// It is not as it was written.
     Damaged,
-    /// Another version of kordon wrote it.
-    OtherVersion,
+    /// It has another layout.
+    OtherLayout,
     /// The lists or origin tables are configured otherwise now.
     OtherConfiguration,
 }
@@ -39,7 +43,7 @@ impl std::fmt::Display for Flaw {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Flaw::Damaged => "damaged",
-            Flaw::OtherVersion => "written by another version",
+            Flaw::OtherLayout => "written by another version",
             Flaw::OtherConfiguration => "made for other lists or origin tables",
         })
     }
@@ -48,36 +52,88 @@ impl std::fmt::Display for Flaw {
 /// What a rule set holds besides its entries. JSON in the file, for it is small and its fields change.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Head<'a> {
+    /// Who wrote it, for whoever looks into it.
     version: Cow<'a, str>,
     configured: u64,
     compiled: u64,
     lists: Cow<'a, [ListInfo]>,
     origin_names: Cow<'a, BTreeMap<u32, String>>,
     origin_dates: Cow<'a, [(String, String, u64)]>,
-    /// When the files of the lists and of the origin tables were last written.
-    written: [Vec<Option<u64>>; 2],
+    freshness: Cow<'a, Freshness>,
 }
 
-/// The rule set as bytes.
+/// A rule set as a snapshot holds it.
+pub struct Stored {
+    head: Head<'static>,
+    entries4: Vec<Entry<u32>>,
+    entries6: Vec<Entry<u128>>,
+}
+
+impl Stored {
+    /// Whether it was made for the lists, origin tables and local space of this configuration.
+    pub fn is_for(&self, config: &Config) -> bool {
+        configured(config).is_ok_and(|digest| digest == self.head.configured)
+    }
+
+    /// When the files were read that it was made from, in seconds since 1970.
+    pub fn loaded(&self) -> u64 {
+        self.head.compiled
+    }
+
+    /// What the guards look at.
+    pub fn side(&self) -> Side<'_> {
+        Side { lists: &self.head.lists, v4: &self.entries4, v6: &self.entries6 }
+    }
+
+    /// Compiles it, with what this configuration, the kernel and these temporary entries add.
+    ///
+    /// # Errors
+    /// As [`Ruleset::rebuilt`].
+    pub fn complete(
+        self,
+        config: &Config,
+        temporary: &[TemporaryEntry],
+        place: impl Fn(&str) -> Option<u16>,
+    ) -> Result<Ruleset, Failure> {
+        let Stored { head, entries4, entries6 } = self;
+        let mut lists = head.lists.into_owned();
+        for list in &mut lists {
+            list.counter = counter(&list.name, &place)?;
+        }
+        let actions = lists.iter().map(|list| list.action).collect();
+        let parts = Parts {
+            compiled: head.compiled,
+            builder: Builder::of(actions, entries4, entries6),
+            lists,
+            origin_names: head.origin_names.into_owned(),
+            origin_dates: head.origin_dates.into_owned(),
+            freshness: head.freshness.into_owned().with_limits(config),
+        };
+        parts.complete(config, temporary, place)
+    }
+}
+
+/// The rule set as bytes, without the lists that have no file.
 ///
 /// # Errors
 /// 1 where a path is not UTF-8.
 fn encode(rules: &Ruleset, config: &Config) -> Result<Vec<u8>, Failure> {
-    let written = |ages: &[Age]| ages.iter().map(|age| age.written).collect();
+    // They come last.
+    let from_files = rules.lists.iter().take_while(|list| list.is_from_a_file()).count();
     let head = Head {
         version: version().into(),
         configured: configured(config)?,
         compiled: rules.compiled,
-        lists: Cow::Borrowed(&rules.lists),
+        lists: Cow::Borrowed(rules.lists.get(..from_files).unwrap_or_default()),
         origin_names: Cow::Borrowed(&rules.origin_names),
         origin_dates: Cow::Borrowed(&rules.origin_dates),
-        written: [written(&rules.freshness.lists), written(&rules.freshness.origins)],
+        freshness: Cow::Borrowed(&rules.freshness),
     };
     let mut body = Writer::default();
     body.text(&json(&head)?);
     let (entries4, entries6) = rules.table.sorted();
-    put_entries(&mut body, entries4);
-    put_entries(&mut body, entries6);
+    put_entries(&mut body, entries4, from_files);
+    put_entries(&mut body, entries6, from_files);
     let mut whole = Vec::with_capacity(body.0.len() + 16);
     whole.extend_from_slice(&MAGIC);
     whole.extend_from_slice(&digest(&body.0).to_le_bytes());
@@ -85,76 +141,26 @@ fn encode(rules: &Ruleset, config: &Config) -> Result<Vec<u8>, Failure> {
     Ok(whole)
 }
 
-/// The rule set in these bytes, for this configuration. `place` gives a list name its place among the counters.
-fn decode(
-    bytes: &[u8],
-    config: &Config,
-    place: impl Fn(&str) -> Option<u16>,
-) -> Result<Ruleset, Flaw> {
+/// The rule set in these bytes.
+fn decode(bytes: &[u8]) -> Result<Stored, Flaw> {
     let mut reader = Reader(bytes);
     match reader.take(MAGIC.len()) {
         Some(magic) if magic == MAGIC => {}
-        Some(magic) if magic.starts_with(&MAGIC[..7]) => return Err(Flaw::OtherVersion),
+        Some(magic) if magic.starts_with(&MAGIC[..7]) => return Err(Flaw::OtherLayout),
         Some(_) | None => return Err(Flaw::Damaged),
     }
     if reader.number() != Some(digest(reader.0)) {
         return Err(Flaw::Damaged);
     }
-    let text = reader.text().ok_or(Flaw::Damaged)?;
-    // Another version may have other fields.
-    let Version { version: wrote } = serde_json::from_slice(text).map_err(|_| Flaw::Damaged)?;
-    if wrote != version() {
-        return Err(Flaw::OtherVersion);
-    }
-    let head: Head<'_> = serde_json::from_slice(text).map_err(|_| Flaw::Damaged)?;
-    if Ok(head.configured) != configured(config).map_err(drop) {
-        return Err(Flaw::OtherConfiguration);
-    }
-    body(&mut reader, head, config, place).ok_or(Flaw::Damaged)
+    body(&mut reader).ok_or(Flaw::Damaged)
 }
 
-#[derive(serde::Deserialize)]
-struct Version {
-    version: String,
-}
-
-fn body(
-    reader: &mut Reader<'_>,
-    head: Head<'_>,
-    config: &Config,
-    place: impl Fn(&str) -> Option<u16>,
-) -> Option<Ruleset> {
-    let mut lists = head.lists.into_owned();
-    for list in &mut lists {
-        list.counter = place(&list.name)?;
-    }
-    let [of_lists, of_origins] = head.written;
-    if of_lists.len() != config.lists.len() || of_origins.len() != config.origins.len() {
-        return None;
-    }
-    let age = |name: &String, written, limit: Option<Duration>| {
-        let limit = limit.map(|limit| limit.as_secs());
-        Age { name: name.clone(), written, limit }
-    };
-    let with_lists = config.lists.iter().zip(of_lists);
-    let with_origins = config.origins.iter().zip(of_origins);
-    let freshness = Freshness {
-        lists: with_lists.map(|(l, written)| age(&l.name, written, l.max_age)).collect(),
-        origins: with_origins.map(|(o, written)| age(&o.name, written, o.max_age)).collect(),
-    };
-    let entries4 = entries(reader, lists.len())?;
-    let entries6 = entries(reader, lists.len())?;
-    if !reader.0.is_empty() || lists.len() < config.lists.len() {
-        return None;
-    }
-    let actions: Vec<Action> = lists.iter().map(|list| list.action).collect();
-    let table = Table::of_sorted(&actions, entries4, entries6);
-    let mut rules = Ruleset::new(lists, table);
-    rules.compiled = head.compiled;
-    rules.origin_names = head.origin_names.into_owned();
-    rules.origin_dates = head.origin_dates.into_owned();
-    rules.freshness = freshness;
-    Some(rules)
+fn body(reader: &mut Reader<'_>) -> Option<Stored> {
+    let head: Head<'static> = serde_json::from_slice(reader.text()?).ok()?;
+    let entries4 = entries(reader, head.lists.len())?;
+    let entries6 = entries(reader, head.lists.len())?;
+    let ours = head.lists.iter().all(ListInfo::is_from_a_file);
+    (reader.0.is_empty() && ours).then_some(Stored { head, entries4, entries6 })
 }
 
 fn version() -> String {
@@ -174,10 +180,13 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(value).map_err(|error| Failure::new(ExitStatus::Failed, error.to_string()))
 }
 
-fn put_entries<B: Bits>(body: &mut Writer, sorted: &[Entry<B>]) {
-    body.number(sorted.len() as u64);
-    body.0.reserve(sorted.len() * (B::BYTES + 12));
-    for entry in sorted {
+/// Writes the entries of the lists below `lists`.
+fn put_entries<B: Bits>(body: &mut Writer, sorted: &[Entry<B>], lists: usize) {
+    let kept = || sorted.iter().filter(|entry| usize::from(entry.list) < lists);
+    let count = kept().count();
+    body.number(count as u64);
+    body.0.reserve(count * (B::BYTES + 12));
+    for entry in kept() {
         let Entry { bits, line, origin, list, length, sources } = entry;
         bits.put(&mut body.0);
         body.0.extend_from_slice(&line.to_le_bytes());

@@ -174,7 +174,7 @@ fn daemon(page: &mut Page, observed: &Observed) {
     page.put_one(&families::RELOAD_SUCCESS, last.success as f64);
     page.put_one(&families::SUPPRESSED, observed.suppressed() as f64);
     page.put_one(&families::LOG_LOST, crate::log::lost() as f64);
-    let [v4, v6] = rules.table().prefixes();
+    let [v4, v6] = rules.prefixes();
     page.put(
         &families::PREFIXES,
         Family::ALL

@@ -85,7 +85,7 @@ declare! {
     DURATION: Histogram "kordon_decision_duration_seconds" []
         "Time of one decision: the mean of a batch, one sample per batch.";
     PREFIXES: Gauge "kordon_prefixes" ["family"]
-        "Distinct prefixes in the rule set in force.";
+        "Distinct prefixes that the lists in force name.";
     LIST_ENTRIES: Gauge "kordon_list_entries" ["list"]
         "Prefixes that a list contributes, after AS numbers were resolved.";
     LIST_REJECTED: Gauge "kordon_list_rejected_lines" ["list"]

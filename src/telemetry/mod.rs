@@ -94,18 +94,34 @@ pub struct LastReload {
     pub took: Duration,
     /// Why the last one was refused; `None` if it was not.
     pub refused: Option<String>,
+    /// The lists were refused at start, and the last good rule set is in force.
+    pub last_good: bool,
+    /// Who went back to the rule set before: the files say otherwise.
+    pub undone_by: Option<String>,
 }
 
 impl Reloads {
     /// Notes a reload that was put in force at this time.
     pub fn note_done(&self, at: u64, took: Duration) {
         self.done.fetch_add(1, Ordering::Relaxed);
-        *self.lock() = LastReload { success: at, took, refused: None };
+        *self.lock() = LastReload { success: at, took, ..LastReload::default() };
     }
 
     /// Notes the rule set that the daemon started with.
     pub fn note_start(&self, at: u64, took: Duration) {
-        *self.lock() = LastReload { success: at, took, refused: None };
+        *self.lock() = LastReload { success: at, took, ..LastReload::default() };
+    }
+
+    /// Notes that it started with the last good one, and why the lists were refused.
+    pub fn note_last_good(&self, why: &str, took: Duration) {
+        self.note_rejected(why, took);
+        self.lock().last_good = true;
+    }
+
+    /// Notes that somebody went back to the rule set before, which was read at this time.
+    pub fn note_undone(&self, at: u64, took: Duration, by: &str) {
+        self.note_done(at, took);
+        self.lock().undone_by = Some(by.to_owned());
     }
 
     /// Notes a refused reload and why.

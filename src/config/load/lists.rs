@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{Draft, LIST_LIMIT, ORIGIN_LIMIT};
+use super::{Draft, LIST_LIMIT, MADE_LISTS, ORIGIN_LIMIT};
 use crate::config::raw::{RawBasis, RawGroup, RawList, RawOrigin, RawRecorder};
 use crate::config::source::Source;
 use crate::config::values::{age, age_or_none, label, not_empty, number};
@@ -50,6 +50,11 @@ impl Draft {
         let list = list.into_inner();
         let name = source.check(&list.name, |text| label(text))?;
         self.unique(source, "list", &name, list.name.span())?;
+        if MADE_LISTS.contains(&name.as_str()) {
+            let message =
+                format!("list `{name}` is one that kordon makes itself: name yours otherwise");
+            return Err(source.refuse(list.name.span(), message));
+        }
         if self.lists.len() == LIST_LIMIT {
             return Err(source.refuse(list.name.span(), format!("more than {LIST_LIMIT} lists")));
         }

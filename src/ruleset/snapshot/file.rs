@@ -1,4 +1,8 @@
-//! The snapshot's file: read with suspicion, written aside, never older than what is in force.
+//! The snapshot's file, and the one of the rule set before: read with suspicion, written aside, never older than
+//! what is in force.
+//!
+//! Invariant: the file of the rule set before is of the one that was in force before the last change, or it is not
+//! there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -6,113 +10,233 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Ruleset, decode, encode};
+use super::{Flaw, Ruleset, Stored, TemporaryEntry, decode, encode};
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 
 /// The file in the state folder.
 const FILE: &str = "ruleset.bin";
+/// The file of the rule set before.
+const PREVIOUS: &str = "previous.bin";
 /// No file beyond this is read: twenty full routing tables.
 const LARGEST: u64 = 1 << 30;
+
+/// Who may have written a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// This user or root: it is to be put in force.
+    Us,
+    /// Whoever owns it: it is only to be compared with.
+    Anybody,
+}
 
 /// The rule set that the last good load or reload left, for this configuration.
 ///
 /// # Errors
 /// Why there is none, with the file's name.
-pub fn restore(config: &Config, place: impl Fn(&str) -> Option<u16>) -> Result<Ruleset, String> {
+pub fn restore(
+    config: &Config,
+    temporary: &[TemporaryEntry],
+    place: impl Fn(&str) -> Option<u16>,
+) -> Result<Ruleset, String> {
     let path = config.state_folder.join(FILE);
-    let name = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let bytes = read(&path).map_err(|why| name(&why))?;
-    decode(&bytes, config, place).map_err(|flaw| name(&flaw))
+    let stored = open(&path, By::Us)?;
+    if !stored.is_for(config) {
+        return Err(format!("{}: {}", path.display(), Flaw::OtherConfiguration));
+    }
+    stored.complete(config, temporary, place).map_err(|failure| failure.message)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let mut file = File::open(path).map_err(|error| match error.kind() {
+/// The rule set that the last good load or reload left, for whatever configuration: to compare with, not to be put
+/// in force.
+///
+/// # Errors
+/// Why there is none, with the file's name.
+pub fn last_in_force(config: &Config) -> Result<Stored, String> {
+    open(&config.state_folder.join(FILE), By::Anybody)
+}
+
+/// The rule set that was in force before the last change.
+///
+/// # Errors
+/// 1 where there is none, saying why.
+pub fn previous(config: &Config) -> Result<Stored, Failure> {
+    open(&config.state_folder.join(PREVIOUS), By::Us)
+        .map_err(|why| Failure::new(ExitStatus::Failed, why))
+}
+
+fn open(path: &Path, by: By) -> Result<Stored, String> {
+    let name = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+    let bytes = read(path, by).map_err(|why| name(&why))?;
+    decode(&bytes).map_err(|flaw| name(&flaw))
+}
+
+fn read(path: &Path, by: By) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => "no such file".to_owned(),
         _ => error.to_string(),
     })?;
     let found = file.metadata().map_err(|error| error.to_string())?;
     let ours = found.uid() == 0 || found.uid() == nix::unistd::geteuid().as_raw();
-    if !found.is_file() || !ours || found.mode() & 0o022 != 0 {
+    let written_by_us = by == By::Anybody || (ours && found.mode() & 0o022 == 0);
+    if !found.is_file() || !written_by_us {
         return Err("not a file that only this user and root may write".to_owned());
     }
     if found.len() > LARGEST {
         return Err(format!("larger than {} MiB", LARGEST >> 20));
     }
     let mut bytes = Vec::with_capacity(found.len() as usize);
-    file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(LARGEST).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 
-/// Keeps the file of a running daemon in step with the rule set in force.
+/// Keeps the files of a running daemon in step with the rule set in force.
 pub struct Snapshots {
     path: PathBuf,
-    /// Somebody may begin with it.
-    wanted: bool,
+    previous: PathBuf,
     state: Mutex<State>,
     /// One writes at a time.
     writing: Mutex<()>,
 }
+
+/// A rule set and the configuration that it is made by.
+type Due = (Config, Arc<Ruleset>);
 
 #[derive(Default)]
 struct State {
     /// Counts up with each rule set; what is written for an earlier one is thrown away.
     epoch: u64,
     /// What is to be written.
-    due: Option<(Config, Arc<Ruleset>)>,
+    due: Option<Due>,
+    /// The rule set before, where it was not written when it was replaced.
+    previous_due: Option<Due>,
     /// It could not be written the last time, and that was said.
     failed: bool,
 }
 
+/// What becomes of the file when a newer rule set is about to be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outdated {
+    /// It is kept as the one before.
+    Kept,
+    /// It is taken away: the new one says the same, so what was before stays what was before.
+    Same,
+    /// It is taken away, and the one before takes its place: the way back, taken once.
+    Undone,
+}
+
 impl Snapshots {
-    /// For the state folder that this configuration names. Where no successor will begin with it (`wanted`),
-    /// nothing is written.
-    pub fn new(config: &Config, wanted: bool) -> Self {
-        let path = config.state_folder.join(FILE);
-        Snapshots { path, wanted, state: Mutex::default(), writing: Mutex::default() }
+    /// For the state folder that this configuration names.
+    pub fn new(config: &Config) -> Self {
+        Snapshots {
+            path: config.state_folder.join(FILE),
+            previous: config.state_folder.join(PREVIOUS),
+            state: Mutex::default(),
+            writing: Mutex::default(),
+        }
     }
 
     /// Takes the file away: a newer rule set is about to be published.
-    pub fn outdated(&self) {
+    pub fn outdated(&self, how: Outdated) {
         let mut state = self.lock();
         state.epoch += 1;
-        state.due = None;
-        if let Err(error) = std::fs::remove_file(&self.path)
+        let unwritten = state.due.take();
+        match (how, unwritten) {
+            (Outdated::Same, _) => self.remove(&self.path),
+            (Outdated::Kept, Some(due)) => {
+                state.previous_due = Some(due);
+                self.remove(&self.path);
+                self.remove(&self.previous);
+            }
+            (Outdated::Kept, None) => {
+                state.previous_due = None;
+                self.remove(&self.previous);
+                self.rename(&self.path, &self.previous);
+            }
+            (Outdated::Undone, _) => {
+                state.previous_due = None;
+                self.remove(&self.path);
+                self.rename(&self.previous, &self.path);
+            }
+        }
+    }
+
+    fn remove(&self, path: &Path) {
+        if let Err(error) = std::fs::remove_file(path)
             && error.kind() != ErrorKind::NotFound
         {
-            tracing::error!(
-                "{}: an outdated rule set cannot be removed: {error}",
-                self.path.display()
-            );
+            tracing::error!("{}: an outdated rule set cannot be removed: {error}", path.display());
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) {
+        if let Err(error) = std::fs::rename(from, to) {
+            if error.kind() == ErrorKind::NotFound {
+                return;
+            }
+            tracing::error!("{}: cannot be renamed: {error}", from.display());
+            self.remove(from);
         }
     }
 
     /// Notes the rule set in force; [`write`](Self::write) writes it.
     pub fn note(&self, config: &Config, rules: Arc<Ruleset>) {
-        if self.wanted {
-            self.lock().due = Some((config.clone(), rules));
-        }
+        self.lock().due = Some((config.clone(), rules));
     }
 
-    /// Writes what was noted last, if anything. Takes its time: not for packet threads, nor for the runtime's.
+    /// Writes what was noted last, if anything, and the one before where that is not written. Takes its time: not
+    /// for packet threads, nor for the runtime's.
     ///
     /// # Errors
     /// Where the folder is missing or cannot be written, naming the file; the same trouble once.
     pub fn write(&self) -> Result<(), Failure> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = self.write_due();
-        let known = std::mem::replace(&mut self.lock().failed, outcome.is_err());
+        let (epoch, outcome) = self.write_due();
+        let mut state = self.lock();
+        if state.epoch == epoch {
+            // Not kept in memory for a disk that may never come back.
+            state.previous_due = None;
+        }
+        let known = std::mem::replace(&mut state.failed, outcome.is_err());
         if known { Ok(()) } else { outcome }
     }
 
-    fn write_due(&self) -> Result<(), Failure> {
-        let (epoch, due) = {
-            let mut state = self.lock();
-            (state.epoch, state.due.take())
+    fn write_due(&self) -> (u64, Result<(), Failure>) {
+        let (epoch, due, previous) = {
+            let state = self.lock();
+            (state.epoch, state.due.clone(), state.previous_due.clone())
         };
-        let Some((config, rules)) = due else { return Ok(()) };
-        let bytes = encode(&rules, &config)?;
-        let aside = self.path.with_extension("new");
+        (epoch, self.write_both(epoch, due, previous))
+    }
+
+    fn write_both(
+        &self,
+        epoch: u64,
+        due: Option<Due>,
+        previous: Option<Due>,
+    ) -> Result<(), Failure> {
+        if let Some((config, rules)) = previous {
+            self.write_one(&self.previous, &config, &rules, epoch)?;
+        }
+        if let Some((config, rules)) = due {
+            self.write_one(&self.path, &config, &rules, epoch)?;
+            let mut state = self.lock();
+            if state.epoch == epoch {
+                state.due = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_one(
+        &self,
+        path: &Path,
+        config: &Config,
+        rules: &Ruleset,
+        epoch: u64,
+    ) -> Result<(), Failure> {
+        let bytes = encode(rules, config)?;
+        let aside = path.with_extension("new");
         let refuse = |error| Failure::reading(&aside, &error);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
@@ -120,7 +244,7 @@ impl Snapshots {
         file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(refuse)?;
         let state = self.lock();
         if state.epoch == epoch {
-            std::fs::rename(&aside, &self.path).map_err(refuse)?;
+            std::fs::rename(&aside, path).map_err(refuse)?;
         }
         Ok(())
     }

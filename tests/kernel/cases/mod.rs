@@ -4,6 +4,7 @@ mod boot;
 mod commands;
 mod documents;
 mod failures;
+mod guards;
 mod http;
 mod lists;
 mod log;
@@ -81,6 +82,10 @@ pub(crate) const CASES: &[Case] = &[
     case("refused_reload_keeps_the_old_rule_set", reload::refused),
     case("sighup_reloads", reload::sighup),
     case("watched_folder_reloads_by_itself", reload::watch),
+    case("list_that_shrinks_is_refused_until_it_is_accepted", guards::refused),
+    once("start_with_bad_lists_goes_on_by_the_last_good_rule_set", guards::last_good),
+    once("undo_goes_back_once_and_the_files_come_back_with_a_reload", guards::undo),
+    case("entries_by_command_are_in_force_at_once_and_end_by_themselves", guards::entries),
     case("thousand_reloads_under_traffic_are_all_exact", reload::thousand),
     case("second_daemon_is_refused_with_the_reason", refusals::second_daemon),
     case("missing_capability_is_refused_by_name", refusals::missing_capability),

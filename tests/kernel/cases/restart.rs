@@ -317,10 +317,11 @@ pub(super) fn bad_lists(bench: &Bench<'_>) -> Res {
     }
     bench.lab.passes(UNLISTED, N)?;
     bench.lab.blocked(BLOCKED, N)?;
-    // Positive control: at a start that takes nothing over, the bad list is fatal.
+    // Positive control: at a start that takes nothing over and finds no snapshot, the bad list is fatal.
     manager.end(Signal::SIGTERM)?;
     drop(manager);
     site.add_to_list("blocked", "203.0.113.999\n")?;
+    std::fs::remove_file(snapshot(&site)?).context("the snapshot")?;
     match site.spawn()?.wait_end()? {
         Some(65) => Ok(()),
         other => Err(format!("a start with a bad list ended with {other:?}")),
