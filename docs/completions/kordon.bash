@@ -178,6 +178,9 @@ _kordon() {
             kordon__subcmd__help__subcmd__block,remove)
                 cmd="kordon__subcmd__help__subcmd__block__subcmd__remove"
                 ;;
+            kordon__subcmd__help__subcmd__lists,diff)
+                cmd="kordon__subcmd__help__subcmd__lists__subcmd__diff"
+                ;;
             kordon__subcmd__help__subcmd__lists,show)
                 cmd="kordon__subcmd__help__subcmd__lists__subcmd__show"
                 ;;
@@ -205,11 +208,17 @@ _kordon() {
             kordon__subcmd__help__subcmd__rules,verify)
                 cmd="kordon__subcmd__help__subcmd__rules__subcmd__verify"
                 ;;
+            kordon__subcmd__lists,diff)
+                cmd="kordon__subcmd__lists__subcmd__diff"
+                ;;
             kordon__subcmd__lists,help)
                 cmd="kordon__subcmd__lists__subcmd__help"
                 ;;
             kordon__subcmd__lists,show)
                 cmd="kordon__subcmd__lists__subcmd__show"
+                ;;
+            kordon__subcmd__lists__subcmd__help,diff)
+                cmd="kordon__subcmd__lists__subcmd__help__subcmd__diff"
                 ;;
             kordon__subcmd__lists__subcmd__help,help)
                 cmd="kordon__subcmd__lists__subcmd__help__subcmd__help"
@@ -926,8 +935,22 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__lists)
-            opts="show"
+            opts="show diff"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__lists__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1206,7 +1229,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__lists)
-            opts="-o -c -h --running --output --config --socket --help show help"
+            opts="-o -c -h --running --output --config --socket --help show diff help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1239,9 +1262,65 @@ _kordon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        kordon__subcmd__lists__subcmd__help)
-            opts="show help"
+        kordon__subcmd__lists__subcmd__diff)
+            opts="-o -c -h --kind --format --exit-code --output --config --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kind)
+                    COMPREPLY=($(compgen -W "prefix asn country" -- "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists__subcmd__help)
+            opts="show diff help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

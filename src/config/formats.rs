@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::ListKind;
+
 /// How a list file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,6 +81,25 @@ impl ListFormat {
             ListFormat::Nft => "nft",
             ListFormat::P2p => "p2p",
             ListFormat::Delegated => "delegated",
+        }
+    }
+}
+
+impl ListFormat {
+    /// What the lines of a file of this format are, if nobody says.
+    pub const fn kind(self) -> ListKind {
+        match self {
+            ListFormat::Asn | ListFormat::SpamhausAsn => ListKind::Asn,
+            ListFormat::Country | ListFormat::Delegated => ListKind::Country,
+            ListFormat::Auto
+            | ListFormat::Cidr
+            | ListFormat::Netset
+            | ListFormat::Spamhaus
+            | ListFormat::SpamhausJson
+            | ListFormat::Dshield
+            | ListFormat::Ipset
+            | ListFormat::Nft
+            | ListFormat::P2p => ListKind::Prefix,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::explain::{self, ListReports};
 use crate::failure::Failure;
 use crate::ruleset::Ruleset;
 
+mod diff;
 mod show;
 mod table;
 
@@ -46,12 +47,15 @@ enum Action {
         #[command(flatten)]
         reading: Reading,
     },
+    /// What a new list file names that an old one does not, and the other way round
+    Diff(diff::Args),
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
     match &args.action {
         None => all(place, &args.reading),
         Some(Action::Show { name, reading }) => show::run(place, name, reading),
+        Some(Action::Diff(args)) => diff::run(args),
     }
 }
 
