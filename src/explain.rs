@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::blocklist::Sources;
-use crate::config::Mode;
+use crate::config::{Day, Mode};
 use crate::decide::decide;
 use crate::packet::synthetic;
 use crate::ruleset::{ListInfo, Match, Ruleset};
@@ -68,7 +68,13 @@ pub struct Named {
     /// where the list names the prefix itself.
     #[serde(default)]
     pub origin_sources: Option<Vec<String>>,
-    /// The group of AS numbers through which the list names it, with its organisation.
+    /// Those of these tables that say who may announce a prefix, not who does.
+    #[serde(default)]
+    pub may_announce: Vec<String>,
+    /// Where no table says so any more: the day on which one last did.
+    #[serde(default)]
+    pub last_seen: Option<String>,
+    /// The group that the AS number belongs to, with its organisation.
     #[serde(default)]
     pub group: Option<String>,
     /// The country that a registry has the prefix registered in, for a list of countries. That is not where it is.
@@ -134,15 +140,22 @@ pub fn in_a_pause(answer: &mut Explanation) {
 /// Everything that is known about an entry of this rule set.
 pub fn name(rules: &Ruleset, entry: Match) -> Option<Named> {
     let list = rules.list(entry.list)?;
+    let resolution = &rules.resolution;
+    let resolved = entry.origin.is_some() || resolution.country_of(&entry).is_some();
+    let may = entry.sources.places().filter(|place| resolution.only_may(*place));
+    let seen = resolution.last_seen(&entry).filter(|_| entry.sources == Sources::NONE);
+    let group = entry.origin.and_then(|asn| resolution.group_of(asn));
     Some(Named {
         list: list.name.clone(),
         action: list.action.label().to_owned(),
         prefix: entry.prefix.to_string(),
         origin_as: entry.origin,
         origin_name: entry.origin.and_then(|asn| rules.origin_names.get(&asn).cloned()),
-        origin_sources: entry.origin.map(|_| source_names(rules, entry.sources)),
-        group: None,
-        registered_in: None,
+        origin_sources: resolved.then(|| source_names(rules, entry.sources)),
+        may_announce: may.map(|place| table_name(rules, place)).collect(),
+        last_seen: seen.and_then(Day::of_unix).map(|day| day.to_string()),
+        group: group.map(|group| format!("{}: {}", group.name, group.title)),
+        registered_in: rules.resolution.country_of(&entry).map(|country| country.to_string()),
         file: list.path.display().to_string(),
         line: entry.line,
         remark: list.remarks.of(entry.line).map(str::to_owned),
@@ -155,8 +168,11 @@ pub fn name(rules: &Ruleset, entry: Match) -> Option<Named> {
 
 /// The names of these origin tables.
 fn source_names(rules: &Ruleset, sources: Sources) -> Vec<String> {
-    let tables = &rules.freshness.origins;
-    sources.places().filter_map(|place| tables.get(place)).map(|age| age.name.clone()).collect()
+    sources.places().map(|place| table_name(rules, place)).collect()
+}
+
+fn table_name(rules: &Ruleset, place: usize) -> String {
+    rules.freshness.origins.get(place).map_or(String::new(), |age| age.name.clone())
 }
 
 /// Whether the day has come on which somebody shall look at this list again.

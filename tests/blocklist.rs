@@ -216,7 +216,7 @@ fn asn_lists_resolve_to_the_prefixes_of_all_tables_each_once() {
     let plain = folder.file("p.txt", "203.0.113.0/24\n203.0.113.0/24\n");
     let origins = [origin("a", a, OriginFormat::Csv), origin("b", b, OriginFormat::Iptoasn)];
     let lists = [list("numbers", numbers, ListKind::Asn), list("plain", plain, ListKind::Prefix)];
-    let Loaded { lists, origin_names, origin_dates } = load(&lists, &origins).unwrap();
+    let Loaded { lists, origin_names, origin_dates, .. } = load(&lists, &origins).unwrap();
 
     let entries = |n: usize| -> Vec<String> {
         let line = |o: Option<u32>| o.map_or("-".to_owned(), |o| o.to_string());

@@ -13,8 +13,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kordon::blocklist::{OriginTable, sniff_origin};
-use kordon::config::{OriginConfig, OriginFormat};
+use kordon::blocklist::{
+    Disagreement, Disagreements, Known, Loaded, Memory, OriginTable, Sources, disagreements, load,
+    load_knowing, sniff_origin,
+};
+use kordon::config::{Action, Group, ListConfig, ListKind, OriginConfig, OriginFormat};
 use kordon::failure::{ExitStatus, Failure};
 use mmdb::{Side, Tree};
 use proptest::prelude::*;
@@ -188,6 +191,282 @@ fn a_tree_with_more_paths_than_addresses_is_refused_and_does_not_loop() {
         OriginTable::read(&[origin("o", &path, OriginFormat::Mmdb)], &wanted).unwrap_err();
     assert!(failure.message.contains("this is no tree of addresses"), "{failure}");
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+const DAY: u64 = 86_400;
+
+fn list(path: &Path, kind: ListKind) -> ListConfig {
+    ListConfig::new("relays".to_owned(), path.to_path_buf(), kind, Action::Block)
+}
+
+fn at(memory: &Memory, now: u64) -> Known<'static> {
+    Known { memory: memory.clone(), now, ..Known::default() }
+}
+
+/// Prefix, AS number and tables of each entry.
+fn entries(loaded: &Loaded) -> Vec<String> {
+    let one = |entry: &kordon::blocklist::Entry| {
+        let places: Vec<String> = entry.sources.places().map(|place| place.to_string()).collect();
+        let origin = entry.origin.map_or(String::new(), |asn| format!(" AS{asn}"));
+        format!("{}{origin} {}", entry.prefix, places.join("+"))
+    };
+    loaded.lists[0].entries.iter().map(one).collect()
+}
+
+#[test]
+fn a_list_takes_what_enough_tables_give() {
+    let folder = Folder::new("at-least");
+    let announced =
+        folder.file("a", "203.0.113.0/24 64500\n198.51.100.0/24 64500\n192.0.2.0/24 64511\n");
+    let ranges = folder.file("b.csv", "203.0.113.0,203.0.113.99,64500,X\n203.0.113.100,203.0.113.255,64500,X\n192.0.2.0,192.0.2.127,64500,X\n");
+    let origins =
+        [origin("a", announced, OriginFormat::Auto), origin("b", ranges, OriginFormat::Auto)];
+    let mut list = list(&folder.file("l", "AS64500\n"), ListKind::Asn);
+    let any = load(&[list.clone()], &origins).unwrap();
+    let entries_of_any = entries(&any);
+    assert!(
+        entries_of_any.contains(&"203.0.113.0/24 AS64500 0+1".to_owned()),
+        "{entries_of_any:?}"
+    );
+    assert!(entries_of_any.contains(&"198.51.100.0/24 AS64500 0".to_owned()));
+    assert!(entries_of_any.contains(&"192.0.2.0/25 AS64500 1".to_owned()));
+    list.at_least = 2;
+    let two = entries(&load(&[list.clone()], &origins).unwrap());
+    assert!(two.contains(&"203.0.113.0/24 AS64500 0+1".to_owned()), "{two:?}");
+    assert!(two.iter().all(|entry| entry.starts_with("203.0.113.") && entry.ends_with(" 0+1")));
+    // Not enough for anything, and more than there are.
+    let only = folder.file("only", "AS64511\n");
+    let other = ListConfig { path: only, ..list.clone() };
+    let failure = load(&[other], &origins).unwrap_err();
+    assert!(
+        failure.message.ends_with(
+            "only:1:1: AS64511 has 1 prefixes in the origin tables (a, b), but none that at least 2 of them \
+             give to it (at_least = 2)"
+        ),
+        "{failure}"
+    );
+    list.at_least = 3;
+    let failure = load(&[list], &origins).unwrap_err();
+    assert_eq!(failure.status, ExitStatus::BadConfig);
+    assert!(failure.message.contains("at_least = 3 needs as many origin tables, and there are 2"));
+}
+
+#[test]
+fn what_a_table_withdraws_is_held_by_the_list_that_says_so_and_named_as_such() {
+    let folder = Folder::new("hold-down");
+    let path = folder.file("a", "203.0.113.0/24 64500\n198.51.100.0/24 64500\n");
+    let origins = [origin("a", &path, OriginFormat::Auto)];
+    let lines = folder.file("l", "AS64500\n");
+    let holding = list(&lines, ListKind::Asn);
+    let off = ListConfig { hold_down: Duration::ZERO, name: "off".into(), ..holding.clone() };
+    let lists = [holding, off];
+    let day = |n: u64| 20_000 * DAY + n * DAY;
+    let first = load_knowing(&lists, &origins, at(&Memory::default(), day(0))).unwrap();
+    assert_eq!((first.lists[0].entries.len(), first.lists[0].withdrawn.len()), (2, 0));
+
+    folder.file("a", "198.51.100.0/24 64500\n");
+    let second = load_knowing(&lists, &origins, at(&first.memory, day(1))).unwrap();
+    assert_eq!(entries(&second), ["198.51.100.0/24 AS64500 0", "203.0.113.0/24 AS64500 "]);
+    assert_eq!(second.lists[0].entries[1].sources, Sources::NONE);
+    let [withdrawn] = second.lists[0].withdrawn[..] else { panic!("one is withdrawn") };
+    assert_eq!((withdrawn.prefix.to_string(), withdrawn.line), ("203.0.113.0/24".to_owned(), 1));
+    assert_eq!(withdrawn.seen, day(0));
+    assert_eq!(second.lists[1].entries.len(), 1, "hold_down = \"0s\" holds nothing");
+    assert_eq!(second.warnings, [""; 0]);
+
+    // Long enough after, in steps of less than a week, it is gone.
+    let mut memory = second.memory;
+    for n in [6, 12] {
+        let held = load_knowing(&lists, &origins, at(&memory, day(n))).unwrap();
+        assert_eq!(held.lists[0].entries.len(), 2, "day {n}");
+        memory = held.memory;
+    }
+    let last = load_knowing(&lists, &origins, at(&memory, day(14))).unwrap();
+    assert_eq!(entries(&last), ["198.51.100.0/24 AS64500 0"]);
+}
+
+#[test]
+fn an_as_number_that_had_prefixes_keeps_them_loudly_and_one_that_never_had_is_refused() {
+    let folder = Folder::new("vanished");
+    let path = folder.file("a", "203.0.113.0/24 64500\n192.0.2.0/24 64511\n");
+    let origins = [origin("a", &path, OriginFormat::Auto)];
+    let lines = folder.file("l", "AS64500\n");
+    let lists = [ListConfig { hold_down: Duration::ZERO, ..list(&lines, ListKind::Asn) }];
+    let now = 20_000 * DAY;
+    let first = load_knowing(&lists, &origins, at(&Memory::default(), now)).unwrap();
+    folder.file("a", "192.0.2.0/24 64511\n");
+    let mut memory = first.memory;
+    // For as long as it takes, also without hold_down.
+    for year in 1..4 {
+        let kept = load_knowing(&lists, &origins, at(&memory, now + year * 365 * DAY)).unwrap();
+        assert_eq!(entries(&kept), ["203.0.113.0/24 AS64500 "]);
+        assert_eq!(
+            kept.warnings,
+            [
+                "list relays: no longer in the origin tables, so what they said last stays: AS64500 (1 prefixes \
+              of 2024-10-04); look at the tables"
+            ]
+        );
+        memory = kept.memory;
+    }
+    // The control: without memory nothing is known of it.
+    let failure = load(&lists, &origins).unwrap_err();
+    assert_eq!(failure.status, ExitStatus::BadData);
+    assert!(
+        failure
+            .message
+            .ends_with("l:1:1: AS64500 resolves to no prefix in any origin table (origin: a)")
+    );
+    // The shipped AS numbers are known without it.
+    folder.file("l", "AS47764\n");
+    let shipped = load(&lists, &origins).unwrap();
+    assert!(shipped.lists[0].entries.len() > 50);
+    assert!(shipped.warnings[0].contains("so what is shipped with kordon is used: AS47764 ("));
+    assert!(shipped.warnings[0].contains(" of 2026-06-17); look at the tables"));
+}
+
+#[test]
+fn a_country_takes_what_registries_and_tables_say_is_registered_there() {
+    let folder = Folder::new("country");
+    let registry = folder.file(
+        "registry",
+        "2|ripencc|20261008|3|19830705|20261007|+0100\n\
+         ripencc|RU|ipv4|203.0.113.0|128|20190101|allocated\n\
+         ripencc|RU|ipv4|203.0.113.128|128|20190101|allocated\n\
+         ripencc|UA|ipv4|192.0.2.0|256|20190101|allocated\n",
+    );
+    let table = folder.file(
+        "table.tsv",
+        "203.0.113.0\t203.0.113.127\t64500\tRU\tX\n198.51.100.0\t198.51.100.255\t64501\tRU\tY\n",
+    );
+    let plain = folder.file("plain", "203.0.113.0/24 64500\n");
+    let origins = [
+        origin("registry", registry, OriginFormat::Auto),
+        origin("table", table, OriginFormat::Auto),
+        origin("plain", plain, OriginFormat::Auto),
+    ];
+    let mut list = list(&folder.file("l", "# the order\nRU\n"), ListKind::Country);
+    let any = load(&[list.clone()], &origins).unwrap();
+    // What registries cut in two is one prefix; no AS number is named.
+    let all = ["198.51.100.0/24 1", "203.0.113.0/24 0", "203.0.113.0/25 0+1"];
+    assert_eq!(entries(&any), all);
+    assert_eq!(
+        any.lists[0].countries.iter().map(|(line, c)| format!("{line} {c}")).collect::<Vec<_>>(),
+        ["2 RU"]
+    );
+    list.at_least = 2;
+    assert_eq!(entries(&load(&[list.clone()], &origins).unwrap()), ["203.0.113.0/25 0+1"]);
+    list.at_least = 1;
+    folder.file("l", "DE\n");
+    let failure = load(&[list], &origins).unwrap_err();
+    assert!(
+        failure.message.ends_with(
+            "l:1:1: DE resolves to no prefix in any origin table (origin: registry, table, plain): only tables in \
+             the formats iptoasn and delegated name countries"
+        ),
+        "{failure}"
+    );
+}
+
+#[test]
+fn a_group_stands_for_its_as_numbers_and_may_have_silent_ones_but_not_only_those() {
+    let folder = Folder::new("group");
+    let path = folder.file("a", "203.0.113.0/24 64500\n198.51.100.0/24 64501\n");
+    let origins = [origin("a", &path, OriginFormat::Auto)];
+    let lists = [list(&folder.file("l", "AS64501\ngroup:siblings ; all of them\n"), ListKind::Asn)];
+    let group = |name: &str, asns: &[u32]| Group {
+        name: name.to_owned(),
+        title: "Siblings LLC".to_owned(),
+        asns: asns.to_vec(),
+    };
+    let groups = [group("siblings", &[64500, 64501, 64502]), group("silent", &[64503, 64504])];
+    let known = || Known { groups: &groups, now: 20_000 * DAY, ..Known::default() };
+    let loaded = load_knowing(&lists, &origins, known()).unwrap();
+    // A number that a line names before the group belongs to that line.
+    assert_eq!(entries(&loaded), ["198.51.100.0/24 AS64501 0", "203.0.113.0/24 AS64500 0"]);
+    let lines: Vec<u32> = loaded.lists[0].entries.iter().map(|entry| entry.line).collect();
+    assert_eq!((lines, loaded.lists[0].asns), (vec![1, 2], 3));
+    assert_eq!(loaded.warnings, ["list relays: of its groups, without a prefix: AS64502"]);
+    folder.file("l", "AS64501\ngroup:silent\n group:other\n");
+    let failure = load_knowing(&lists, &origins, known()).unwrap_err();
+    let said = failure.message.replace(&format!("{}/", folder.0.display()), "");
+    let none = "resolves to no prefix in any origin table (origin: a)";
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        [
+            "l:3:2: there is no group other: add a [[group]] (there are: siblings, silent)",
+            &format!("l:2:1: AS64503 {none}"),
+            &format!("l:2:1: AS64504 {none}"),
+        ]
+    );
+}
+
+#[test]
+fn tables_that_give_a_prefix_to_different_as_numbers_disagree_and_more_specific_rows_do_not() {
+    let folder = Folder::new("disagree");
+    let routes = folder.file(
+        "routes",
+        "203.0.113.0/24 64500\n203.0.113.64/26 64511\n198.51.100.0/24 64500\n192.0.2.0/24 64510\n",
+    );
+    // The customer's /26 is cut out; 198.51.100.128/25 went to somebody else; 192.0.2.0/24 is nobody's business.
+    let ranges = folder.file(
+        "ranges",
+        "203.0.113.0,203.0.113.63,64500,X\n203.0.113.64,203.0.113.127,64511,X\n\
+         203.0.113.128,203.0.113.255,64500,X\n198.51.100.0,198.51.100.127,64500,X\n\
+         198.51.100.128,198.51.100.255,64509,X\n192.0.2.0,192.0.2.255,64508,X\n",
+    );
+    let payloads = folder.file(
+        "payloads",
+        "ASN,IP Prefix,Max Length,Trust Anchor\nAS64511,203.0.113.0/24,24,x\nAS64500,203.0.113.0/25,25,x\n",
+    );
+    let origins = [
+        origin("routes", routes, OriginFormat::Auto),
+        origin("ranges", ranges, OriginFormat::Auto),
+        origin("payloads", payloads, OriginFormat::Auto),
+    ];
+    let asns = BTreeSet::from([64500]);
+    let found = disagreements(&origins[..2], &asns).unwrap();
+    let said = |found: &Disagreements| -> Vec<String> {
+        let one = |d: &Disagreement| {
+            format!("{} {}: {} {:?}", d.prefix, d.table, d.other_table, d.others)
+        };
+        found.first.iter().map(one).collect()
+    };
+    assert_eq!(said(&found), ["198.51.100.128/25 routes: ranges [64509]"]);
+    assert_eq!(found.total, 1);
+    // Of payloads all count that cover an address: the lower half may be announced by both.
+    let found = disagreements(&origins, &asns).unwrap();
+    assert_eq!(
+        said(&found),
+        [
+            "198.51.100.128/25 routes: ranges [64509]",
+            "203.0.113.128/25 routes: payloads [64511]",
+            "203.0.113.128/25 ranges: payloads [64511]",
+            "203.0.113.64/26 payloads: routes [64511]",
+            "203.0.113.64/26 payloads: ranges [64511]",
+        ]
+    );
+    assert_eq!(disagreements(&origins[..1], &asns).unwrap().total, 0);
+}
+
+#[test]
+fn a_date_that_is_still_to_come_is_not_believed_and_said() {
+    let folder = Folder::new("future");
+    let path = folder.file("a", "# date: 2026-06-17\n203.0.113.0/24 64500\n");
+    let origins = [origin("a", &path, OriginFormat::Auto)];
+    let lists = [list(&folder.file("l", "AS64500\n"), ListKind::Asn)];
+    let date = 1_781_654_400;
+    for (now, believed) in [(date - DAY, true), (date - DAY - 1, false), (0, false)] {
+        let loaded = load_knowing(&lists, &origins, at(&Memory::default(), now)).unwrap();
+        assert_eq!(loaded.origin_dates[0].date.is_some(), believed, "{now}");
+        assert_eq!(loaded.origin_dates[0].unix_seconds.is_some(), believed);
+        assert_eq!(loaded.warnings.is_empty(), believed);
+        if !believed {
+            assert!(
+                loaded.warnings[0].contains("says it is of 2026-06-17, which is still to come")
+            );
+        }
+    }
 }
 
 const FORMATS: [&str; 10] = [

@@ -18,6 +18,8 @@ mod prefix;
 mod range;
 mod rejected;
 mod remarks;
+mod resolve;
+mod shipped;
 mod sources;
 pub mod temporary;
 mod token;
@@ -34,17 +36,22 @@ pub use format::{Declared, ListGuess, Metadata, in_words, sniff_list};
 pub use lines::MAX_LINE_BYTES;
 pub use list::{ListFile, MAX_ENTRIES, Named, PrefixLine, Reading, read_list};
 pub use local::{Carved, LocalSpace};
-pub use origin::{Guess, Holder, OriginDate, OriginPrefix, OriginTable, sniff_origin};
+pub use origin::{
+    Disagreement, Disagreements, Guess, Holder, Memory, OriginDate, OriginPrefix, OriginTable,
+    disagreements, sniff_origin,
+};
 pub use place::{Flaw, Place};
 pub use prefix::{Refusal, WIDEST_IPV4, WIDEST_IPV6, guard, parse_prefix};
 pub use unpack::{MAX_FILE_BYTES, MAX_PACKED_BYTES, MAX_RATIO, Packing};
 
 pub use rejected::Rejected;
 pub use remarks::Remarks;
+pub use resolve::Withdrawn;
 pub use sources::Sources;
 
-use crate::config::{ListConfig, ListFormat, ListKind, OriginConfig};
+use crate::config::{Group, ListConfig, ListFormat, ListKind, OriginConfig};
 use crate::failure::{ExitStatus, Failure};
+use resolve::{Line, Resolve, Resolved};
 
 /// A prefix that a list names, by itself or through an AS number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +62,7 @@ pub struct Entry {
     pub line: u32,
     /// The AS number that the line names and that announces the prefix; `None` in a prefix list.
     pub origin: Option<u32>,
-    /// The origin tables that say so; none in a prefix list.
+    /// The origin tables that say so; none in a prefix list, and none where it stays though no table says so.
     pub sources: Sources,
 }
 
@@ -68,8 +75,12 @@ pub struct LoadedList {
     pub entries: Vec<Entry>,
     /// The format that it was read in.
     pub format: ListFormat,
-    /// How many AS numbers the list names; 0 for a prefix list.
+    /// How many AS numbers or countries the list names, those of its groups included; 0 for a prefix list.
     pub asns: usize,
+    /// Of the entries those that stay though the tables no longer say so.
+    pub withdrawn: Vec<Withdrawn>,
+    /// Lines that name a country.
+    pub countries: Vec<(u32, Country)>,
     /// What its lines say besides.
     pub remarks: Remarks,
     /// Lines that were left out.
@@ -93,46 +104,86 @@ pub struct Loaded {
     pub lists: Vec<LoadedList>,
     /// The organisation of each AS number that some list names, where a table knows it.
     pub origin_names: BTreeMap<u32, String>,
-    /// The age of each origin table, in the order of the configuration.
+    /// What each origin table says about itself, in the order of the configuration.
     pub origin_dates: Vec<OriginDate>,
+    /// What to remember of the tables until the next load.
+    pub memory: Memory,
+    /// What somebody should look at, though everything was loaded.
+    pub warnings: Vec<String>,
+}
+
+/// What is known besides the files of lists and tables.
+#[derive(Debug, Clone, Default)]
+pub struct Known<'a> {
+    /// Groups of AS numbers that a list can name.
+    pub groups: &'a [Group],
+    /// What origin tables said at earlier loads.
+    pub memory: Memory,
+    /// The time in seconds since 1970.
+    pub now: u64,
+}
+
+/// Reads every list and every origin table and joins them, with nothing else known.
+///
+/// # Errors
+///
+/// As [`load_knowing`].
+pub fn load(lists: &[ListConfig], origins: &[OriginConfig]) -> Result<Loaded, Failure> {
+    load_knowing(lists, origins, Known { now: u64::MAX, ..Known::default() })
 }
 
 /// Reads every list and every origin table and joins them.
 ///
 /// # Errors
 ///
-/// All that is wrong in all files, in one failure: 65 for bad data and AS numbers that no table knows, 66 and
-/// 77 for files that cannot be read, 78 for a list of AS numbers without any origin table. The first cause
-/// gives the status.
-pub fn load(lists: &[ListConfig], origins: &[OriginConfig]) -> Result<Loaded, Failure> {
+/// All that is wrong in all files, in one failure: 65 for bad data and AS numbers that no table knows or knew,
+/// 66 and 77 for files that cannot be read, 78 for a list of AS numbers without any origin table. The first
+/// cause gives the status.
+pub fn load_knowing(
+    lists: &[ListConfig],
+    origins: &[OriginConfig],
+    known: Known<'_>,
+) -> Result<Loaded, Failure> {
     let mut errors = ListErrors::new();
-    let read: Vec<ListFile> =
-        lists.iter().map(|list| read_one(list, origins.is_empty(), &mut errors)).collect();
-
-    let wanted = read
+    let read: Vec<(ListFile, Vec<Line>)> = lists
         .iter()
-        .flat_map(|list| list.asns.iter().map(|named| Holder::Asn(named.what)))
+        .map(|list| {
+            let file = read_one(list, origins, &mut errors);
+            let lines = resolve::lines_of(&file, &list.path, known.groups, &mut errors);
+            (file, lines)
+        })
         .collect();
+    let holders = read.iter().flat_map(|(_, lines)| lines.iter().map(|line| line.holder)).collect();
     let before = errors.total();
-    let table = OriginTable::gather(origins, &wanted, &mut errors);
+    let table = OriginTable::gather(origins, &holders, &mut errors);
     // From half a table every AS number of the other half would look unknown.
     let table_is_whole = !origins.is_empty() && errors.total() == before;
 
+    let memory = known.memory.aged(known.now);
+    let mut holds: BTreeMap<Holder, u64> = BTreeMap::new();
+    let mut warnings = Vec::new();
     let mut loaded = Vec::with_capacity(lists.len());
-    for (config, (list, read)) in lists.iter().zip(read).enumerate() {
-        let mut entries: Vec<Entry> = read.prefixes.iter().map(named_itself).collect();
+    for (config, (list, (file, lines))) in lists.iter().zip(read).enumerate() {
+        let mut resolved = Resolved::default();
         if table_is_whole {
-            let resolve = Resolve { list, origins, table: &table };
-            resolve.list(&read.asns, &mut entries, &mut errors);
+            let resolve = Resolve { list, origins, table: &table, memory: &memory };
+            resolved = resolve.lines(&lines, &mut errors);
         }
-        loaded.push(with_entries(config, read, entries));
+        for line in &lines {
+            let hold = holds.entry(line.holder).or_default();
+            *hold = list.hold_down.as_secs().max(*hold);
+        }
+        warnings.append(&mut resolved.warnings);
+        loaded.push(joined(config, file, &lines, resolved));
     }
     errors.into_result()?;
-    let (origin_names, origin_dates) = table.into_names_and_dates();
-    Ok(Loaded { lists: loaded, origin_names, origin_dates })
+    let memory = memory.after(&table, &holds, known.now);
+    let (origin_names, mut origin_dates) = table.into_names_and_dates();
+    warnings.extend(origin_dates.iter_mut().filter_map(|date| date.distrust(known.now)));
+    Ok(Loaded { lists: loaded, origin_names, origin_dates, memory, warnings })
 }
 
-fn read_one(list: &ListConfig, no_origins: bool, errors: &mut ListErrors) -> ListFile {
+fn read_one(list: &ListConfig, origins: &[OriginConfig], errors: &mut ListErrors) -> ListFile {
     let read = gather::gather(&list.path, &Reading::from(list), errors);
     let needs_origins = match list.kind {
         ListKind::Prefix => false,
@@ -140,28 +191,37 @@ fn read_one(list: &ListConfig, no_origins: bool, errors: &mut ListErrors) -> Lis
         // A registry's own file says itself what is registered where.
         ListKind::Country => read.format != ListFormat::Delegated,
     };
-    if no_origins && needs_origins {
-        let message = format!(
-            "list {}: kind = \"{}\" needs an origin table: add an [[origin]]",
-            list.name,
-            list.kind.label()
-        );
+    let mut refuse = |what: String| {
+        let message = format!("list {}: {what}", list.name);
         errors.absorb(Failure::new(ExitStatus::BadConfig, message));
+    };
+    if origins.is_empty() && needs_origins {
+        let kind = list.kind.label();
+        refuse(format!("kind = \"{kind}\" needs an origin table: add an [[origin]]"));
+    } else if usize::from(list.at_least) > origins.len() && needs_origins {
+        // More tables than there are cannot agree.
+        let (at_least, count) = (list.at_least, origins.len());
+        refuse(format!("at_least = {at_least} needs as many origin tables, and there are {count}"));
     }
     read
 }
 
-/// An entry of a prefix that the list names itself.
-fn named_itself(named: &PrefixLine) -> Entry {
-    Entry { prefix: named.prefix, line: named.line, origin: None, sources: Sources::NONE }
-}
-
-fn with_entries(config: usize, read: ListFile, entries: Vec<Entry>) -> LoadedList {
+fn joined(config: usize, read: ListFile, lines: &[Line], resolved: Resolved) -> LoadedList {
+    let named_itself = |named: &PrefixLine| Entry {
+        prefix: named.prefix,
+        line: named.line,
+        origin: None,
+        sources: Sources::NONE,
+    };
+    let mut entries: Vec<Entry> = read.prefixes.iter().map(named_itself).collect();
+    entries.extend(resolved.entries);
     LoadedList {
         config,
         entries,
         format: read.format,
-        asns: read.asns.len(),
+        asns: lines.len(),
+        withdrawn: resolved.withdrawn,
+        countries: read.countries.iter().map(|named| (named.line, named.what)).collect(),
         remarks: read.remarks,
         rejected: read.rejected,
         serial: read.metadata.serial,
@@ -169,51 +229,5 @@ fn with_entries(config: usize, read: ListFile, entries: Vec<Entry>) -> LoadedLis
         duplicates: read.duplicates,
         masked: read.masked,
         unterminated: read.unterminated,
-    }
-}
-
-/// What it takes to turn the AS numbers of one list into prefixes.
-struct Resolve<'a> {
-    list: &'a ListConfig,
-    origins: &'a [OriginConfig],
-    table: &'a OriginTable,
-}
-
-impl Resolve<'_> {
-    fn list(&self, asns: &[Named<u32>], entries: &mut Vec<Entry>, errors: &mut ListErrors) {
-        for line in asns {
-            let found = self.table.prefixes_of(line.what);
-            if found.is_empty() {
-                errors.refuse(
-                    Place::at(&self.list.path, line.line, line.column),
-                    format_args!(
-                        "AS{} resolves to no prefix in any origin table (origin: {})",
-                        line.what,
-                        self.origin_names()
-                    ),
-                );
-            }
-            for OriginPrefix { prefix, sources, source, line: row } in found.iter().copied() {
-                match guard(prefix, self.list.allow_wide) {
-                    Ok(()) => {
-                        let (line, origin) = (line.line, Some(line.what));
-                        entries.push(Entry { prefix, line, origin, sources });
-                    }
-                    Err(refusal) => errors.refuse(
-                        Place::at(&self.list.path, line.line, line.column),
-                        format_args!(
-                            "AS{} resolves to {prefix} (origin {}, line {row}), which {refusal}",
-                            line.what,
-                            self.origins.get(source).map_or("", |o| o.name.as_str())
-                        ),
-                    ),
-                }
-            }
-        }
-    }
-
-    fn origin_names(&self) -> String {
-        let names: Vec<&str> = self.origins.iter().map(|o| o.name.as_str()).collect();
-        names.join(", ")
     }
 }

@@ -162,6 +162,9 @@ fn check_lists(config: &Config, findings: &mut Findings) {
         }
     }
     guards::look(config, &rules, findings);
+    for warning in &rules.resolution.warnings {
+        findings.add("origin", "warning", warning.clone());
+    }
     for (name, date, _) in &rules.origin_dates {
         findings.add("origin", "ok", format!("{name}: data of {date}"));
     }

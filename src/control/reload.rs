@@ -16,7 +16,7 @@ use super::message::ReloadReport;
 use crate::config::{Config, needs_restart};
 use crate::failure::{ExitStatus, Failure};
 use crate::log::moment;
-use crate::ruleset::{Changes, Outdated, Ruleset, Snapshots, alarms, previous, refuse};
+use crate::ruleset::{Changes, Outdated, Resolution, Ruleset, Snapshots, alarms, previous, refuse};
 use crate::telemetry::Observed;
 
 /// Requests that may wait; more are refused (75).
@@ -214,9 +214,11 @@ impl Reloading {
         let old = observed.rules.current();
         let (entries, number) = self.additions.now();
         let place = |name: &str| observed.lists.place(name);
-        let next = Ruleset::load_with(&config, place, Some(&old), &entries)?;
+        let mut next = Ruleset::load_with(&config, place, Some(&old), &entries)?;
         let found = alarms(old.side(), next.side(), &config);
         refuse(&found, accept)?;
+        next.resolution.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let memory = next.resolution.memory.take();
         let changes = Changes::between(&old, &next);
         let mut lines = vec![changes.to_string()];
         lines.extend(found.iter().map(|alarm| format!("accepted: {alarm}")));
@@ -236,6 +238,7 @@ impl Reloading {
         let generation =
             self.additions.publish(next, number, &config, || self.snapshots.outdated(how))?;
         self.snapshots.note(&config, observed.rules.current());
+        Resolution::remember(memory, &config.state_folder);
         observed.change_standing(|standing| standing.configured = config.mode);
         let took = began.elapsed();
         observed.reloads.note_done(at, took);

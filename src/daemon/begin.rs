@@ -11,7 +11,7 @@ use crate::blocklist::temporary::{self, TemporaryEntry};
 use crate::config::Config;
 use crate::counters::ListPlaces;
 use crate::failure::Failure;
-use crate::ruleset::{Outdated, Ruleset, alarms, last_in_force, refuse, restore};
+use crate::ruleset::{Outdated, Resolution, Ruleset, alarms, last_in_force, refuse, restore};
 
 /// What to begin with.
 pub(super) struct Begin {
@@ -62,7 +62,9 @@ pub(super) fn begin(config: &Config, places: &ListPlaces, waiting: bool) -> Resu
         }
     });
     match loaded {
-        Ok(rules) => {
+        Ok(mut rules) => {
+            rules.resolution.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            Resolution::remember(rules.resolution.memory.take(), &config.state_folder);
             let same = last.is_some_and(|last| last.side().same_lists(rules.side()));
             let outdated = Some(if same { Outdated::Same } else { Outdated::Kept });
             Ok(Begin { rules, given, unread: false, refused: None, outdated })

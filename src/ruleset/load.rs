@@ -5,9 +5,10 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use super::parts::{Parts, counter};
-use super::{Builder, Freshness, ListInfo, Ruleset, publish};
+use super::resolution::remembered;
+use super::{Builder, Freshness, ListInfo, Resolution, Ruleset, publish};
 use crate::blocklist::temporary::{self, TemporaryEntry};
-use crate::blocklist::{self, Carved, LoadedList, LocalSpace, Rejected};
+use crate::blocklist::{self, Carved, Known, LoadedList, LocalSpace, Rejected};
 use crate::config::{Action, Config, ListConfig, ListKind};
 use crate::failure::{ExitStatus, Failure};
 
@@ -32,7 +33,7 @@ impl Ruleset {
     /// a list whose prefixes are still the same keeps its time of change.
     ///
     /// # Errors
-    /// As [`blocklist::load`]; 65 where a list names nothing but local space; as [`Ruleset::rebuilt`].
+    /// As [`blocklist::load_knowing`]; 65 where a list names nothing but local space; as [`Ruleset::rebuilt`].
     pub fn load_with(
         config: &Config,
         place: impl Fn(&str) -> Option<u16>,
@@ -40,7 +41,12 @@ impl Ruleset {
         temporary: &[TemporaryEntry],
     ) -> Result<Ruleset, Failure> {
         let freshness = Freshness::of(config);
-        let loaded = blocklist::load(&config.lists, &config.origins)?;
+        let (memory, forgotten) = remembered(config);
+        let known = Known { groups: &config.groups, memory, now: publish::now() };
+        let mut loaded = blocklist::load_knowing(&config.lists, &config.origins, known)?;
+        loaded.warnings.extend(forgotten);
+        let mut resolution = Resolution::new(config, &loaded.origin_dates, loaded.warnings);
+        resolution.memory = Some(loaded.memory).filter(|memory| !memory.is_empty());
         let local = LocalSpace::of(config);
         let mut builder = Builder::new();
         let mut lists = Vec::with_capacity(loaded.lists.len());
@@ -54,6 +60,7 @@ impl Ruleset {
             }
             let id = builder.list(declared.action);
             builder.add_all(id, &read.entries);
+            resolution.add(id, &read);
             let mut list = info(declared, read, counter, previous, digest);
             list.carved = carved;
             if declared.kind == ListKind::Prefix {
@@ -73,6 +80,7 @@ impl Ruleset {
             origin_names: loaded.origin_names,
             freshness: freshness.with_dates(&origin_dates),
             origin_dates,
+            resolution,
         };
         parts.complete(config, temporary, place)
     }

@@ -16,6 +16,7 @@ mod parts;
 mod precedence;
 mod publish;
 mod ranges;
+mod resolution;
 mod snapshot;
 mod table;
 mod v4;
@@ -33,6 +34,7 @@ pub use inside::{ByOrigin, Inside, Shares};
 pub use load::Changes;
 pub use parts::covering_protected;
 pub use publish::{Follower, Published};
+pub use resolution::Resolution;
 pub use snapshot::{Outdated, Snapshots, Stored, last_in_force, previous, restore};
 pub use table::{Builder, Hit, Table};
 
@@ -144,6 +146,8 @@ pub struct Ruleset {
     pub origin_dates: Vec<(String, String, u64)>,
     /// How old the files were when they were read, and how old they may become.
     pub freshness: Freshness,
+    /// How AS numbers and countries became prefixes.
+    pub resolution: Resolution,
     table: Table,
     prefixes: [usize; 2],
 }
@@ -159,6 +163,7 @@ impl Ruleset {
             origin_names: Default::default(),
             origin_dates: Vec::new(),
             freshness: Freshness::default(),
+            resolution: Resolution::default(),
             table,
         }
     }

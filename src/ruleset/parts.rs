@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::entries::by_prefix;
 use super::own::protected;
-use super::{Builder, Freshness, ListInfo, Ruleset, Table, publish};
+use super::{Builder, Freshness, ListInfo, Resolution, Ruleset, Table, publish};
 use crate::blocklist::temporary::{self, TemporaryEntry};
 use crate::blocklist::{Carved, LocalSpace};
 use crate::config::{Action, Basis, Config, MADE_LISTS};
@@ -34,6 +34,7 @@ pub(super) struct Parts {
     pub(super) origin_names: BTreeMap<u32, String>,
     pub(super) origin_dates: Vec<(String, String, u64)>,
     pub(super) freshness: Freshness,
+    pub(super) resolution: Resolution,
 }
 
 impl Ruleset {
@@ -97,6 +98,7 @@ impl Parts {
             origin_names: rules.origin_names.clone(),
             origin_dates: rules.origin_dates.clone(),
             freshness: rules.freshness.clone(),
+            resolution: rules.resolution.clone(),
         }
     }
 
@@ -132,6 +134,7 @@ impl Parts {
         rules.origin_names = self.origin_names;
         rules.origin_dates = self.origin_dates;
         rules.freshness = self.freshness;
+        rules.resolution = self.resolution;
         Ok(rules)
     }
 

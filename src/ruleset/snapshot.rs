@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::entries::{Bits, Entry};
 use super::guards::Side;
 use super::parts::{Parts, counter};
-use super::{Builder, Freshness, ListInfo, Ruleset};
+use super::{Builder, Freshness, ListInfo, Resolution, Ruleset};
 use crate::REVISION;
 use crate::blocklist::temporary::TemporaryEntry;
 use crate::config::Config;
@@ -26,7 +26,7 @@ use bytes::{Reader, Writer, digest};
 pub use file::{Outdated, Snapshots, last_in_force, previous, restore};
 
 /// The first bytes of the file; the last one counts up with each change of the layout or of what a field means.
-const MAGIC: [u8; 8] = *b"kordonr\x03";
+const MAGIC: [u8; 8] = *b"kordonr\x04";
 
 /// Why a snapshot is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,7 @@ struct Head<'a> {
     origin_names: Cow<'a, BTreeMap<u32, String>>,
     origin_dates: Cow<'a, [(String, String, u64)]>,
     freshness: Cow<'a, Freshness>,
+    resolution: Cow<'a, Resolution>,
 }
 
 /// A rule set as a snapshot holds it.
@@ -108,6 +109,7 @@ impl Stored {
             origin_names: head.origin_names.into_owned(),
             origin_dates: head.origin_dates.into_owned(),
             freshness: head.freshness.into_owned().with_limits(config),
+            resolution: head.resolution.into_owned(),
         };
         parts.complete(config, temporary, place)
     }
@@ -128,6 +130,7 @@ fn encode(rules: &Ruleset, config: &Config) -> Result<Vec<u8>, Failure> {
         origin_names: Cow::Borrowed(&rules.origin_names),
         origin_dates: Cow::Borrowed(&rules.origin_dates),
         freshness: Cow::Borrowed(&rules.freshness),
+        resolution: Cow::Borrowed(&rules.resolution),
     };
     let mut body = Writer::default();
     body.text(&json(&head)?);

@@ -6,6 +6,8 @@
 //! A table counts among the sources of a prefix if it gives *all addresses* of the prefix to the AS number, in
 //! whatever pieces: tables of ranges cut otherwise than tables of announcements.
 
+mod disagree;
+mod memory;
 mod mmdb;
 mod row;
 mod sniff;
@@ -17,6 +19,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ipnet::IpNet;
 
+pub use disagree::{Disagreement, Disagreements, disagreements};
+pub(super) use memory::Held;
+pub use memory::Memory;
 pub use sniff::{Guess, sniff_origin};
 
 use super::country::Country;
@@ -65,6 +70,22 @@ pub struct OriginDate {
     pub date: Option<String>,
     /// The same in seconds since 1970: the beginning of that day in UTC, where no time is said.
     pub unix_seconds: Option<i64>,
+}
+
+impl OriginDate {
+    /// Takes no notice of a date that is more than a day ahead of the clock: data with such a date would never
+    /// be stale. Says so.
+    pub(super) fn distrust(&mut self, now: u64) -> Option<String> {
+        let limit = i64::try_from(now).unwrap_or(i64::MAX).saturating_add(86_400);
+        let ahead = self.unix_seconds.filter(|date| *date > limit)?;
+        self.unix_seconds = None;
+        let date = self.date.take().unwrap_or_else(|| ahead.to_string());
+        Some(format!(
+            "origin {}: its data says it is of {date}, which is still to come: its age is counted by the \
+             file's time; is the clock right?",
+            self.source
+        ))
+    }
 }
 
 /// What the tables say about the wanted AS numbers and countries.
@@ -244,6 +265,23 @@ fn read_lines(
         }
     }
     Ok(reading)
+}
+
+/// The prefixes by AS number in the text of a CSV table, with the date that it has in a comment.
+pub(super) fn extract(text: &str) -> BTreeMap<u32, Vec<Held>> {
+    let mut found: BTreeMap<u32, Vec<Held>> = BTreeMap::new();
+    let mut seen = 0;
+    for line in text.lines() {
+        if let Some(comment) = line.strip_prefix('#') {
+            seen = date_in(comment.as_bytes()).map_or(seen, |dated| dated.unix);
+        } else if let Ok(Some(row)) = text::parse_row(OriginFormat::Csv, line.as_bytes()) {
+            for asn in row.asns.as_slice() {
+                let held = row.range.prefixes().map(|prefix| Held { prefix, seen });
+                found.entry(*asn).or_default().extend(held);
+            }
+        }
+    }
+    found
 }
 
 /// The day in a comment ` date: 2026-06-17`; other wordings are not dates to us.

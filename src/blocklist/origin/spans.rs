@@ -80,9 +80,20 @@ impl Spans {
         holder.is_some_and(|s| s.v6 == span.v6 && s.last >= span.last)
     }
 
+    /// Whether some address of `span` is in the set.
+    pub(super) fn meet(&self, span: Span) -> bool {
+        let at = self.0.partition_point(|s| (s.v6, s.last) < (span.v6, span.first));
+        self.0.get(at).is_some_and(|s| s.v6 == span.v6 && s.first <= span.last)
+    }
+
     /// The ranges, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = Span> + '_ {
         self.0.iter().copied()
+    }
+
+    /// There is no address in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -101,11 +112,12 @@ mod tests {
         let whole = Span { v6: true, first: 0, last: u128::MAX };
         let spans: Spans = [whole, whole, span(0, u128::from(u32::MAX))].into_iter().collect();
         assert_eq!(spans.iter().count(), 2);
-        assert!(spans.cover(whole));
+        assert!(spans.cover(whole) && spans.meet(whole));
         let v4: Spans = [span(1, 9)].into_iter().collect();
         let v6 = Span { v6: true, first: 2, last: 3 };
-        assert!(!v4.cover(v6));
+        assert!(!v4.cover(v6) && !v4.meet(v6));
         assert!(v4.cover(span(2, 3)), "the control");
+        assert!(Spans::default().is_empty() && !v4.is_empty());
     }
 
     #[test]
@@ -129,6 +141,7 @@ mod tests {
             let holds = |at: u128| spans.iter().any(|s| (s.first..=s.last).contains(&at));
             let asked = span(first, first + length);
             prop_assert_eq!(set.cover(asked), (first..=first + length).all(holds));
+            prop_assert_eq!(set.meet(asked), (first..=first + length).any(holds));
             let parts: Vec<Span> = set.iter().collect();
             for pair in parts.windows(2) {
                 prop_assert!(pair[0].last + 1 < pair[1].first);

@@ -161,13 +161,19 @@ fn source(source: &str, generation: u64, mode: &str) -> Vec<String> {
 fn details(entry: &Named) -> Vec<(&'static str, String)> {
     let mut rows = vec![("list", list(entry)), ("prefix", entry_prefix(entry))];
     if entry.origin_sources.is_some() {
-        rows.push(("origin by", sources(entry)));
+        let by = sources(entry);
+        rows.push(match &entry.registered_in {
+            None => ("origin by", by),
+            Some(country) => (
+                "country",
+                format!(
+                    "registered in {country} according to {by}; where it is used is not known by this"
+                ),
+            ),
+        });
     }
     if let Some(group) = &entry.group {
         rows.push(("group", group.clone()));
-    }
-    if let Some(country) = &entry.registered_in {
-        rows.push(("country", format!("registered in {country}, which is not where it is")));
     }
     if let Some(remark) = &entry.remark {
         rows.push(("remark", remark.clone()));
@@ -188,8 +194,17 @@ fn details(entry: &Named) -> Vec<(&'static str, String)> {
 fn sources(entry: &Named) -> String {
     match entry.origin_sources.as_deref() {
         None => String::new(),
-        Some([]) => "NO TABLE any more: kept by hold_down".to_owned(),
-        Some(names) => names.join(", "),
+        Some([]) => match &entry.last_seen {
+            Some(day) => format!("NO TABLE any more, last on {day}: kept"),
+            None => "NO TABLE any more: kept".to_owned(),
+        },
+        Some(names) => {
+            let one = |name: &String| match entry.may_announce.contains(name) {
+                true => format!("{name} (may announce)"),
+                false => name.clone(),
+            };
+            names.iter().map(one).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 

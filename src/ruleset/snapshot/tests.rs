@@ -182,6 +182,11 @@ fn layout_is_the_one_that_its_number_stands_for() {
     rules.origin_dates.push(("o".to_owned(), "2026-06-17".to_owned(), 12));
     let age = |name: &str| Age { name: name.to_owned(), written: Some(13), limit: Some(14) };
     rules.freshness = Freshness { lists: vec![age("a")], origins: vec![age("o")] };
+    let resolution = concat!(
+        r#"{"countries":[[0,2,[82,85]]],"formats":["vrp-json"],"groups":[{"asns":[64500],"name":"g","#,
+        r#""title":"G"}],"warnings":["w"],"withdrawn":[[0,2,"203.0.113.0/24",15]]}"#,
+    );
+    rules.resolution = serde_json::from_str(resolution).unwrap();
     let site = Site::new();
     let bytes = encode(&rules, &site.config()).unwrap();
     let mut reader = Reader(&bytes[16..]);
@@ -195,10 +200,11 @@ fn layout_is_the_one_that_its_number_stands_for() {
         r#"tal":1},"changed":10,"dated":8,"digest":9,"duplicates":0,"format":"cidr","kind":"prefix",""#,
         r#"lines":2,"name":"a","path":"a.txt","prefixes":2,"rejected":{"first":[],"total":0},"remarks"#,
         r#"":{"ends":[[2,4]],"left_out":0,"texts":"said"},"review_by":null,"serial":7,"unterminated":"#,
-        r#"false}],"origin_dates":[["o","2026-06-17",12]],"origin_names":{"64500":"Example"},"version"#,
-        r#"":""}"#,
+        r#"false}],"origin_dates":[["o","2026-06-17",12]],"origin_names":{"64500":"Example"},"resolut"#,
+        r#"ion":{"countries":[[0,2,[82,85]]],"formats":["vrp-json"],"groups":[{"asns":[64500],"name":"#,
+        r#""g","title":"G"}],"warnings":["w"],"withdrawn":[[0,2,"203.0.113.0/24",15]]},"version":""}"#,
     );
-    assert_eq!((MAGIC[7], head.to_string().as_str()), (3, expected));
+    assert_eq!((MAGIC[7], head.to_string().as_str()), (4, expected));
     let entries: Vec<String> = reader.0.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         entries.concat(),
