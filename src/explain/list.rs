@@ -49,6 +49,10 @@ pub struct ListReport {
     pub rejected: u64,
     /// The first of them, each with its place and what is wrong.
     pub rejected_first: Vec<String>,
+    /// Entries from which local space was left out.
+    pub carved: u64,
+    /// The first of them, each with its place.
+    pub carved_first: Vec<String>,
     /// Lines that say something besides their entry.
     pub remarks: usize,
     /// The number that the file counts its versions by, where it has one.
@@ -73,11 +77,11 @@ pub struct ListReport {
     pub review_by: Option<String>,
     /// That day has come.
     pub review_due: bool,
-    /// Where the prefixes of its AS numbers come from; null for a list that names prefixes itself.
+    /// Where the prefixes of its AS numbers or countries come from; null for a list that names prefixes itself.
     pub origins: Option<OriginCount>,
 }
 
-/// Where the prefixes of a list's AS numbers come from.
+/// Where the prefixes of a list's AS numbers or countries come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginCount {
     /// AS numbers that have a prefix.
@@ -144,6 +148,8 @@ pub fn lists(
             duplicates: list.duplicates,
             rejected: list.rejected.total,
             rejected_first: list.rejected.first.clone(),
+            carved: list.carved.total,
+            carved_first: list.carved.first.clone(),
             remarks: list.remarks.len(),
             serial: list.serial,
             dated: list.dated,
@@ -174,18 +180,21 @@ pub fn lists(
     }
 }
 
-/// For each list, where the prefixes of its AS numbers come from.
+/// For each list, where the prefixes of its AS numbers or countries come from.
 fn origins(rules: &Ruleset) -> Vec<Option<OriginCount>> {
     let mut asns = vec![BTreeSet::new(); rules.lists.len()];
-    let mut counts = vec![(0, [0_usize; ORIGIN_LIMIT]); rules.lists.len()];
+    let mut counts = vec![(0_usize, 0_usize, [0_usize; ORIGIN_LIMIT]); rules.lists.len()];
     for entry in rules.table().entries() {
         let place = usize::from(entry.list.0);
-        let (Some(asns), Some((kept, tables)), Some(asn)) =
-            (asns.get_mut(place), counts.get_mut(place), entry.origin)
+        let (Some(asns), Some((all, kept, tables))) = (asns.get_mut(place), counts.get_mut(place))
         else {
             continue;
         };
-        asns.insert(asn);
+        if entry.origin.is_none() && entry.sources == Sources::NONE {
+            continue;
+        }
+        *all += 1;
+        asns.extend(entry.origin);
         if entry.sources == Sources::NONE {
             *kept += 1;
         }
@@ -193,11 +202,12 @@ fn origins(rules: &Ruleset) -> Vec<Option<OriginCount>> {
             tables[place] += 1;
         }
     }
-    let named = |(asns, (kept, tables)): (BTreeSet<u32>, (usize, [usize; ORIGIN_LIMIT]))| {
-        let names = rules.freshness.origins.iter().map(|age| age.name.clone());
-        let tables = names.zip(tables).filter(|(_, count)| *count > 0).collect();
-        (!asns.is_empty()).then_some(OriginCount { asns: asns.len(), tables, kept })
-    };
+    let named =
+        |(asns, (all, kept, tables)): (BTreeSet<u32>, (usize, usize, [usize; ORIGIN_LIMIT]))| {
+            let names = rules.freshness.origins.iter().map(|age| age.name.clone());
+            let tables = names.zip(tables).filter(|(_, count)| *count > 0).collect();
+            (all > 0).then_some(OriginCount { asns: asns.len(), tables, kept })
+        };
     asns.into_iter().zip(counts).map(named).collect()
 }
 

@@ -8,6 +8,9 @@ use super::{Reading, reports, table};
 use crate::explain::{ListReport, ListReports};
 use crate::failure::{ExitStatus, Failure};
 
+/// Entries on a screen from which local space was left out; JSON has a hundred.
+const CARVED: usize = 10;
+
 pub(super) fn run(place: &Place, name: &str, reading: &Reading) -> Result<ExitCode, Failure> {
     let mut reports = reports(place, reading)?;
     let known: Vec<String> = reports.lists.iter().map(|list| list.name.clone()).collect();
@@ -40,11 +43,11 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
         }
     }
     let aside = [
-        (list.duplicates as u64, "repeat earlier ones"),
-        (list.remarks as u64, "say something besides, shown by kordon why"),
+        (list.duplicates as u64, "repeated"),
+        (list.remarks as u64, "with a remark, which kordon why shows"),
     ];
     for (count, what) in aside.iter().filter(|(count, _)| *count > 0) {
-        row("", format!("{}: {what}", table::lines(*count)));
+        row("", format!("{} {what}", table::lines(*count)));
     }
     if let Some(serial) = list.serial {
         row("serial", serial.to_string());
@@ -72,13 +75,22 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
     if let Some(note) = &list.basis.note {
         row("note", note.clone());
     }
-    if let Some(day) = &list.review_by {
+    if let Some(day) = list.review_by.as_ref().filter(|_| !list.review_due) {
         row("review by", day.clone());
     }
     if let Some(hits) = table::hits(list) {
         row("hits", hits.trim_start_matches("hits: ").to_owned());
     }
-    for warning in table::warnings(list, reports.now) {
+    for (index, line) in list.carved_first.iter().take(CARVED).enumerate() {
+        row(if index == 0 { "carved" } else { "" }, line.clone());
+    }
+    let more = list.carved.saturating_sub(CARVED as u64);
+    if more > 0 {
+        row("", format!("and {} more", grouped(more)));
+    }
+    // What is carved stands above, one by one.
+    let is_told = |warning: &String| warning.starts_with("LOCAL SPACE");
+    for warning in table::warnings(list, reports.now).into_iter().filter(|w| !is_told(w)) {
         row("", warning);
     }
     format!("{}  {}\n{}{}", list.name, list.action, columns(&rows), table::source(reports))

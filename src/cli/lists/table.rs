@@ -5,12 +5,16 @@
 use super::super::output::{self, columns, day, grouped, span};
 use crate::explain::{FILES, ListReport, ListReports};
 
+/// A name longer than this stands on a line of its own, so that the others' figures stay on the screen.
+const NAME: usize = 24;
+
 pub(super) fn text(reports: &ListReports) -> String {
     let head = ["LIST", "ACTION", "KIND", "ENTRIES", "PREFIXES", "FILE AGE", "HITS"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for list in &reports.lists {
+        let long = list.name.chars().count() > NAME;
         rows.push(vec![
-            list.name.clone(),
+            if long { String::new() } else { list.name.clone() },
             list.action.clone(),
             list.kind.clone(),
             grouped(list.lines as u64),
@@ -22,6 +26,9 @@ pub(super) fn text(reports: &ListReports) -> String {
     let mut lines = columns(&rows).lines().map(str::to_owned).collect::<Vec<_>>().into_iter();
     let mut text = lines.next().map_or(String::new(), |line| line + "\n");
     for (list, line) in reports.lists.iter().zip(lines) {
+        if list.name.chars().count() > NAME {
+            text.push_str(&format!("{}\n", list.name));
+        }
         text.push_str(&line);
         text.push('\n');
         for note in notes(list, reports.now) {
@@ -41,7 +48,7 @@ pub(super) fn source(reports: &ListReports) -> String {
 }
 
 pub(super) fn age(list: &ListReport, now: u64) -> String {
-    list.written.map_or("unknown".to_owned(), |at| span(now.saturating_sub(at)))
+    list.written.map_or("-".to_owned(), |at| span(now.saturating_sub(at)))
 }
 
 /// What it rests on, and what wants attention.
@@ -89,6 +96,13 @@ pub(super) fn warnings(list: &ListReport, now: u64) -> Vec<String> {
             list.name
         ));
     }
+    if list.carved > 0 {
+        warnings.push(format!(
+            "LOCAL SPACE left out of {}: see kordon lists show {}",
+            entries(list.carved),
+            list.name
+        ));
+    }
     if let Some(kept) = list.origins.as_ref().map(|origins| origins.kept).filter(|kept| *kept > 0) {
         warnings.push(format!(
             "KEPT: {} prefixes that no origin table names any more (hold_down)",
@@ -104,6 +118,11 @@ pub(super) fn warnings(list: &ListReport, now: u64) -> Vec<String> {
         warnings.push("CUT OFF? The last line has no line end".to_owned());
     }
     warnings
+}
+
+/// `1 entry`, `3 entries`.
+fn entries(count: u64) -> String {
+    format!("{} {}", grouped(count), if count == 1 { "entry" } else { "entries" })
 }
 
 /// `1 line`, `3 lines`.
@@ -122,6 +141,7 @@ pub(super) fn csv(reports: &ListReports) -> String {
         "prefixes",
         "duplicates",
         "rejected",
+        "carved",
         "file_date",
         "stale",
         "changed",
@@ -152,6 +172,7 @@ pub(super) fn csv(reports: &ListReports) -> String {
             list.prefixes.to_string(),
             list.duplicates.to_string(),
             list.rejected.to_string(),
+            list.carved.to_string(),
             list.written.map_or(String::new(), day),
             list.stale.to_string(),
             list.changed.map_or(String::new(), day),
