@@ -80,9 +80,9 @@ pub struct Named {
     /// The country that a registry has the prefix registered in, for a list of countries. That is not where it is.
     #[serde(default)]
     pub registered_in: Option<String>,
-    /// The list's file.
+    /// The list's file; empty for a list that has none.
     pub file: String,
-    /// The line in it.
+    /// The line in it; of a list that has none, the number of the entry.
     pub line: u32,
     /// What the line says besides.
     #[serde(default)]
@@ -156,7 +156,10 @@ pub fn name(rules: &Ruleset, entry: Match) -> Option<Named> {
         last_seen: seen.and_then(Day::of_unix).map(|day| day.to_string()),
         group: group.map(|group| format!("{}: {}", group.name, group.title)),
         registered_in: rules.resolution.country_of(&entry).map(|country| country.to_string()),
-        file: list.path.display().to_string(),
+        file: match list.is_from_a_file() {
+            true => list.path.display().to_string(),
+            false => String::new(),
+        },
         line: entry.line,
         remark: list.remarks.of(entry.line).map(str::to_owned),
         basis: list.basis.line(),

@@ -1,5 +1,6 @@
-//! Entries given by command: added, removed, and ended by themselves; and the one place where rule sets are put in
-//! force, so that no reload loses an entry that came meanwhile.
+//! What is in force beside the files: entries given by command, added, removed and ended by themselves, and the
+//! gateway's own addresses; and the one place where rule sets are put in force, so that no reload loses an entry that
+//! came meanwhile.
 //!
 //! Invariants: an entry is in force when the command that gave it returns, whatever the list files say, for the
 //! rule set is made anew from the one in force; one change at a time; an order with anything wrong changes nothing.
@@ -18,11 +19,13 @@ use crate::blocklist::{Carved, ListErrors, LocalSpace};
 use crate::config::{Action, Config};
 use crate::failure::{ExitStatus, Failure};
 use crate::log::moment;
-use crate::ruleset::{Ruleset, covering_protected};
+use crate::ruleset::{Ruleset, covering_protected, protects_all};
 use crate::telemetry::Observed;
 
 /// Time between two looks at what has ended.
 const LOOK: Duration = Duration::from_millis(200);
+/// Looks until the kernel is asked for the gateway's own addresses again: five seconds.
+const LOOKS: u32 = 25;
 /// Lines in an answer about many entries.
 const LINES: usize = 20;
 
@@ -223,20 +226,26 @@ impl Additions {
         Ok(format!("{said}; in force: generation {generation}\n{}\n", self.keep(state)))
     }
 
-    /// Ends what has ended, until the runtime ends; frees what was replaced.
+    /// Ends what has ended and follows the gateway's own addresses, until the runtime ends; frees what was replaced.
     pub async fn watch(self: Arc<Self>) {
+        let mut looks = 0_u32;
         loop {
             tokio::time::sleep(LOOK).await;
+            looks = looks.wrapping_add(1);
+            let ask = looks.is_multiple_of(LOOKS);
             // A change that is being carried out holds the lock; what has ended waits for it.
             let ended = self.state.try_lock().is_ok_and(|state| {
                 let now = now();
                 state.entries.iter().any(|entry| !entry.lasts(now))
             });
-            if ended || self.unswept.load(Ordering::Acquire) {
+            if ended || ask || self.unswept.load(Ordering::Acquire) {
                 let additions = Arc::clone(&self);
                 let job = move || {
                     if ended {
                         additions.lapse();
+                    }
+                    if ask && let Err(failure) = additions.follow_addresses() {
+                        tracing::error!("{failure}; those known before stay protected");
                     }
                     let held = additions.observed.rules.sweep();
                     additions.unswept.store(held > 0, Ordering::Release);
@@ -246,6 +255,21 @@ impl Additions {
                 }
             }
         }
+    }
+
+    /// Protects the addresses that the gateway has now. At boot it has few when the lists are read.
+    fn follow_addresses(&self) -> Result<(), Failure> {
+        let mut state = self.lock();
+        if protects_all(&self.observed.rules.current(), &state.config)? {
+            return Ok(());
+        }
+        let entries = state.entries.clone();
+        let generation = self.put_in_force(&mut state, entries)?;
+        tracing::info!(
+            generation,
+            "the gateway's own addresses have changed: protected as they are now"
+        );
+        Ok(())
     }
 
     fn lapse(&self) {

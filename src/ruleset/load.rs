@@ -108,7 +108,7 @@ fn carve(
             false
         }
         Carved::Parts(left, networks) => {
-            carved.add(|| format!("{} is blocked without local space: {networks}", place(entry)));
+            carved.add(|| format!("{} is used without local space: {networks}", place(entry)));
             parts.extend(left.into_iter().map(|prefix| blocklist::Entry { prefix, ..*entry }));
             false
         }

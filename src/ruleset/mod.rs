@@ -32,7 +32,7 @@ pub use freshness::{Age, Freshness};
 pub use guards::{Alarm, Side, alarms, refuse};
 pub use inside::{ByOrigin, Inside, Shares};
 pub use load::Changes;
-pub use parts::covering_protected;
+pub use parts::{covering_protected, protects_all};
 pub use publish::{Follower, Published};
 pub use resolution::Resolution;
 pub use snapshot::{Outdated, Snapshots, Stored, last_in_force, previous, restore};

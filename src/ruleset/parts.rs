@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::entries::by_prefix;
 use super::own::protected;
-use super::{Builder, Freshness, ListInfo, Resolution, Ruleset, Table, publish};
+use super::{Builder, Freshness, ListInfo, Resolution, Ruleset, Table};
 use crate::blocklist::temporary::{self, TemporaryEntry};
 use crate::blocklist::{Carved, LocalSpace};
 use crate::config::{Action, Basis, Config, MADE_LISTS};
@@ -66,6 +66,19 @@ pub fn covering_protected(rules: &Ruleset) -> Vec<(IpNet, String)> {
             (entry.prefix, what.to_owned())
         })
         .collect()
+}
+
+/// Whether recorders and own addresses are those that a rule set made now would protect.
+///
+/// # Errors
+/// 69 where the kernel does not say.
+pub fn protects_all(rules: &Ruleset, config: &Config) -> Result<bool, Failure> {
+    let mut wanted: Vec<(IpNet, String)> =
+        protected(config)?.into_iter().map(|own| (own.prefix, own.what)).collect();
+    let mut found = covering_protected(rules);
+    wanted.sort();
+    found.sort();
+    Ok(wanted == found)
 }
 
 /// How many distinct prefixes of each family a list other than [`PROTECTED`] names.
@@ -159,7 +172,7 @@ impl Parts {
         list.digest = hasher.finish();
         (list.lines, list.prefixes) = (entries.len(), entries.len());
         if list.changed == 0 {
-            list.changed = publish::now();
+            list.changed = self.compiled;
         }
         self.lists.push(list);
         Ok(())

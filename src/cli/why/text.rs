@@ -209,7 +209,11 @@ fn sources(entry: &Named) -> String {
 }
 
 fn list(entry: &Named) -> String {
-    format!("{} ({}), {}:{}", entry.list, entry.action, entry.file, entry.line)
+    let named = format!("{} ({})", entry.list, entry.action);
+    match entry.file.as_str() {
+        "" => named,
+        file => format!("{named}, {file}:{}", entry.line),
+    }
 }
 
 fn entry_prefix(entry: &Named) -> String {

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::lab::daemon::Daemon;
 use crate::lab::process::Output;
 use crate::lab::topology::*;
-use crate::lab::{Context, PATIENCE, Res, wait_until};
+use crate::lab::{Context, PATIENCE, Res, process, wait_until};
 use crate::{Bench, Site};
 
 const N: u32 = 20;
@@ -116,9 +116,9 @@ pub(super) fn last_good(bench: &Bench<'_>) -> Res {
             bench.lab.blocked(to, N)?;
         }
         bench.lab.passes(ALLOWED, N)?;
-        let log = daemon.log();
-        if !log.contains("THE LISTS ARE REFUSED, the last good rule set is in force") {
-            return Err(format!("the log does not say so:\n{log}"));
+        let loud = "THE LISTS ARE REFUSED, the last good rule set is in force";
+        if !wait_until(PATIENCE, || daemon.log().contains(loud)) {
+            return Err(format!("the log does not say so:\n{}", daemon.log()));
         }
         status_says(&site, "THE LISTS WERE REFUSED AT START", true)?;
         status_says(&site, said, true)?;
@@ -280,7 +280,7 @@ pub(super) fn entries(bench: &Bench<'_>) -> Res {
     bench.lab.passes(BY_ORIGIN, N)?;
     // Over a kill, with the lists still broken.
     daemon.kill()?;
-    let daemon = site.start()?;
+    let _daemon = site.start()?;
     for to in [UNLISTED, UNLISTED6, BLOCKED] {
         bench.lab.blocked(to, N)?;
     }
@@ -296,7 +296,84 @@ pub(super) fn entries(bench: &Bench<'_>) -> Res {
     )?;
     says("remove", &command(&["block", "remove", "203.0.113.200"])?, 1, "no such entry")?;
     bench.lab.passes(UNLISTED, N)?;
-    bench.lab.blocked(UNLISTED6, N)?;
-    drop(daemon);
-    Ok(())
+    bench.lab.blocked(UNLISTED6, N)
+}
+
+/// An address that the gateway gets while the daemon runs cannot be blocked, and one that it loses can.
+pub(super) fn own_addresses(bench: &Bench<'_>) -> Res {
+    const OWN: &str = "203.0.113.77";
+    let site = bench.site()?;
+    let _daemon = site.start()?;
+    let why =
+        || Ok::<_, String>(site.kordon(&format!("why {OWN} --running -c kordon.toml"))?.stdout);
+    let says = |expected: bool| {
+        wait_until(PATIENCE, || {
+            why().is_ok_and(|said| said.contains("address of cam0") == expected)
+        })
+    };
+    if !why()?.contains("DROPPED") {
+        return Err(format!("without the address: {}", why()?));
+    }
+    process::tool("ip", &["address", "add", &format!("{OWN}/32"), "dev", "cam0"])?;
+    let came = says(true);
+    let said = why()?;
+    process::tool("ip", &["address", "delete", &format!("{OWN}/32"), "dev", "cam0"])?;
+    if !came || !said.contains("PASSES") {
+        return Err(format!("with the address: {said}"));
+    }
+    match says(false) {
+        true => bench.lab.blocked(BLOCKED, N),
+        false => Err("the address that is gone stays protected".to_owned()),
+    }
+}
+
+/// Entries that come while reloads are under way are in force after them, and those that go are not.
+pub(super) fn beside_reloads(bench: &Bench<'_>) -> Res {
+    const ROUNDS: u32 = 60;
+    let mut setup = bench.setup();
+    // So long that a reload takes much longer than an entry.
+    setup.lists[0].text =
+        (0..20_000).map(|n| format!("101.{}.{}.0/26\n", n / 256, n % 256)).collect();
+    let site = Site::new(setup)?;
+    let daemon = site.start()?;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let reloads = std::thread::scope(|scope| {
+        let reloading = scope.spawn(|| {
+            let mut count = 0_u32;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                count += 1;
+                site.add_to_list(
+                    "blocked",
+                    if count.is_multiple_of(2) { "" } else { "203.0.113.201\n" },
+                )?;
+                site.kordon_ok(RELOAD)?;
+            }
+            Ok(count)
+        });
+        let mut outcome = Ok(());
+        for round in 0..ROUNDS {
+            let order = if round % 2 == 0 { "add" } else { "remove" };
+            let why = if round % 2 == 0 { " --why x" } else { "" };
+            let done = site.kordon_ok(&format!("block {order} 203.0.113.200{why} -c kordon.toml"));
+            let stream = done.and_then(|_| match round % 2 {
+                0 => bench.lab.blocked(UNLISTED, 3),
+                _ => bench.lab.passes(UNLISTED, 3),
+            });
+            if let Err(error) = stream {
+                outcome = Err(format!("round {round}: {error}"));
+                break;
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let reloads: Res<u32> = reloading.join().map_err(|_| "the reloads panicked".to_owned())?;
+        outcome.and(reloads)
+    })?;
+    let metrics = daemon.metrics()?;
+    let found =
+        [metrics.get("kordon_reloads_total", &[])?, metrics.get("kordon_ruleset_generation", &[])?];
+    println!("    {ROUNDS} changes of an entry beside {reloads} reloads");
+    match found == [u64::from(reloads), u64::from(reloads + ROUNDS) + 1] {
+        true => Ok(()),
+        false => Err(format!("reloads and generation are {found:?} after {reloads} reloads")),
+    }
 }

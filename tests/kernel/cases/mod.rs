@@ -85,6 +85,8 @@ pub(crate) const CASES: &[Case] = &[
     case("list_that_shrinks_is_refused_until_it_is_accepted", guards::refused),
     once("start_with_bad_lists_goes_on_by_the_last_good_rule_set", guards::last_good),
     once("undo_goes_back_once_and_the_files_come_back_with_a_reload", guards::undo),
+    once("entries_that_come_while_reloads_run_are_not_lost", guards::beside_reloads),
+    once("own_addresses_are_protected_as_they_come_and_go", guards::own_addresses),
     case("entries_by_command_are_in_force_at_once_and_end_by_themselves", guards::entries),
     case("thousand_reloads_under_traffic_are_all_exact", reload::thousand),
     case("second_daemon_is_refused_with_the_reason", refusals::second_daemon),

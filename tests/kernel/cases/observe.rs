@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::lab::daemon::List;
 use crate::lab::process::{SHORT, feed};
 use crate::lab::topology::*;
-use crate::lab::{Context, Res};
+use crate::lab::{Context, PATIENCE, Res, wait_until};
 use crate::{Bench, Site, daemon::Daemon};
 
 /// IP and UDP headers and the probe itself.
@@ -172,7 +172,8 @@ pub(super) fn status(bench: &Bench<'_>) -> Res {
     if daemon.get("/nothing")?.0 != 404 {
         return Err("GET /nothing is not 404".to_owned());
     }
-    if !daemon.log().contains("ready") {
+    // A thread of its own writes the log.
+    if !wait_until(PATIENCE, || daemon.log().contains("ready")) {
         return Err(format!("no line with \"ready\" in the log:\n{}", daemon.log()));
     }
     let text = site.kordon_ok("status --config kordon.toml -o json")?;
