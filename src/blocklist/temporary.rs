@@ -242,4 +242,21 @@ mod tests {
         std::fs::write(path(&folder.0), one).unwrap();
         assert_eq!(read(&folder.0, 0).unwrap().len(), 1);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_file_gives_entries_that_may_stand_there_or_none(
+            at in 0usize..400, bytes in proptest::collection::vec(0u8..=255, 0..8), cut in 0usize..400,
+        ) {
+            let folder = Folder::new("temporary-any");
+            write(&folder.0, &[entry("203.0.113.0/24", 200), entry("2001:db8::/32", 300)]).unwrap();
+            let mut text = std::fs::read(path(&folder.0)).unwrap();
+            text.iter_mut().skip(at).zip(&bytes).for_each(|(to, from)| *to = *from);
+            text.truncate(text.len().saturating_sub(cut / 100));
+            std::fs::write(path(&folder.0), &text).unwrap();
+            if let Ok(entries) = read(&folder.0, 0) {
+                proptest::prop_assert!(entries.iter().all(|entry| entry.check().is_ok()));
+            }
+        }
+    }
 }

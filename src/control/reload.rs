@@ -273,7 +273,13 @@ impl Reloading {
                 .to_owned(),
         ];
         let report = report(generation, &changes, &lines, took);
-        tracing::warn!(event = "undone", generation, by, "{}", report.text.replace('\n', ";"));
+        tracing::warn!(
+            event = "undone",
+            generation,
+            by,
+            "went back: {}",
+            report.text.replace('\n', ";")
+        );
         Ok(report)
     }
 

@@ -227,3 +227,6 @@ impl ListInfo {
         Some(format!("note: {first}{more}"))
     }
 }
+
+#[cfg(test)]
+mod tests;
