@@ -181,8 +181,14 @@ _kordon() {
             kordon__subcmd__help__subcmd__lists,diff)
                 cmd="kordon__subcmd__help__subcmd__lists__subcmd__diff"
                 ;;
+            kordon__subcmd__help__subcmd__lists,failed)
+                cmd="kordon__subcmd__help__subcmd__lists__subcmd__failed"
+                ;;
             kordon__subcmd__help__subcmd__lists,show)
                 cmd="kordon__subcmd__help__subcmd__lists__subcmd__show"
+                ;;
+            kordon__subcmd__help__subcmd__lists,sniff)
+                cmd="kordon__subcmd__help__subcmd__lists__subcmd__sniff"
                 ;;
             kordon__subcmd__help__subcmd__mode,confirm)
                 cmd="kordon__subcmd__help__subcmd__mode__subcmd__confirm"
@@ -211,20 +217,32 @@ _kordon() {
             kordon__subcmd__lists,diff)
                 cmd="kordon__subcmd__lists__subcmd__diff"
                 ;;
+            kordon__subcmd__lists,failed)
+                cmd="kordon__subcmd__lists__subcmd__failed"
+                ;;
             kordon__subcmd__lists,help)
                 cmd="kordon__subcmd__lists__subcmd__help"
                 ;;
             kordon__subcmd__lists,show)
                 cmd="kordon__subcmd__lists__subcmd__show"
                 ;;
+            kordon__subcmd__lists,sniff)
+                cmd="kordon__subcmd__lists__subcmd__sniff"
+                ;;
             kordon__subcmd__lists__subcmd__help,diff)
                 cmd="kordon__subcmd__lists__subcmd__help__subcmd__diff"
+                ;;
+            kordon__subcmd__lists__subcmd__help,failed)
+                cmd="kordon__subcmd__lists__subcmd__help__subcmd__failed"
                 ;;
             kordon__subcmd__lists__subcmd__help,help)
                 cmd="kordon__subcmd__lists__subcmd__help__subcmd__help"
                 ;;
             kordon__subcmd__lists__subcmd__help,show)
                 cmd="kordon__subcmd__lists__subcmd__help__subcmd__show"
+                ;;
+            kordon__subcmd__lists__subcmd__help,sniff)
+                cmd="kordon__subcmd__lists__subcmd__help__subcmd__sniff"
                 ;;
             kordon__subcmd__mode,confirm)
                 cmd="kordon__subcmd__mode__subcmd__confirm"
@@ -935,7 +953,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__lists)
-            opts="show diff"
+            opts="show diff sniff failed"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -962,7 +980,35 @@ _kordon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kordon__subcmd__help__subcmd__lists__subcmd__failed)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kordon__subcmd__help__subcmd__lists__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__lists__subcmd__sniff)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1229,7 +1275,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__lists)
-            opts="-o -c -h --running --output --config --socket --help show diff help"
+            opts="-o -c -h --running --output --config --socket --help show diff sniff failed help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1304,8 +1350,42 @@ _kordon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kordon__subcmd__lists__subcmd__failed)
+            opts="-o -c -h --running --output --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kordon__subcmd__lists__subcmd__help)
-            opts="show diff help"
+            opts="show diff sniff failed help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1319,6 +1399,20 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__lists__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists__subcmd__help__subcmd__failed)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1360,6 +1454,20 @@ _kordon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kordon__subcmd__lists__subcmd__help__subcmd__sniff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kordon__subcmd__lists__subcmd__show)
             opts="-o -c -h --running --output --config --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1373,6 +1481,44 @@ _kordon() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists__subcmd__sniff)
+            opts="-o -c -h --kind --output --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kind)
+                    COMPREPLY=($(compgen -W "prefix asn country" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
                     ;;
                 --config)

@@ -234,12 +234,17 @@ impl Gather<'_> {
         list.duplicates += once(&mut list.countries, |e| e.what, |e| (e.line, e.column, e.what));
         list.remarks.shrink();
         list.metadata = metadata;
-        let too_many = list.rejected.total > u64::from(max_rejected);
+        // Where nothing is left, what is wrong says why.
+        let nothing = list.is_empty() && list.rejected.total > 0;
+        let too_many = list.rejected.total > u64::from(max_rejected) || nothing;
         if too_many || self.guarded > 0 {
             let of_wrong = if too_many { list.rejected.total as usize } else { 0 };
             let said = self.faults.iter().filter(|fault| too_many || fault.guard);
             errors.refuse_all(said.map(|fault| fault.text.as_str()), of_wrong + self.guarded);
-            if too_many && max_rejected > 0 {
+            if nothing && max_rejected > 0 {
+                errors
+                    .refuse(Place::file(self.path), "no entry is right: an empty list is refused");
+            } else if too_many && max_rejected > 0 {
                 let message = format!(
                     "{} entries are wrong, more than max_rejected = {max_rejected}",
                     list.rejected.total

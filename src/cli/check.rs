@@ -143,6 +143,14 @@ fn check_lists(config: &Config, findings: &mut Findings) {
             let detail = format!("{}: {} lines repeat earlier ones", list.name, list.duplicates);
             findings.add("list", "warning", detail);
         }
+        if list.masked > 0 {
+            let detail = format!(
+                "{}: {} prefixes had host bits, which were cleared",
+                list.name,
+                grouped(list.masked as u64)
+            );
+            findings.add("list", "warning", detail);
+        }
         if list.rejected.total > 0 {
             let detail = format!(
                 "{}: {} lines are wrong and were left out, the first: {}",

@@ -45,6 +45,9 @@ pub struct ListReport {
     pub prefixes: usize,
     /// Lines that repeat an earlier one.
     pub duplicates: usize,
+    /// Prefixes of somebody else's list of which host bits were cleared.
+    #[serde(default)]
+    pub masked: usize,
     /// Lines that are wrong and were left out.
     pub rejected: u64,
     /// The first of them, each with its place and what is wrong.
@@ -146,6 +149,7 @@ pub fn lists(
             lines: list.lines,
             prefixes: list.prefixes,
             duplicates: list.duplicates,
+            masked: list.masked,
             rejected: list.rejected.total,
             rejected_first: list.rejected.first.clone(),
             carved: list.carved.total,

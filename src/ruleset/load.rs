@@ -153,6 +153,7 @@ fn info(
         },
         prefixes: read.entries.len(),
         duplicates: read.duplicates,
+        masked: read.masked,
         unterminated: read.unterminated,
         remarks: read.remarks,
         rejected: read.rejected,

@@ -68,6 +68,9 @@ pub struct ListInfo {
     pub prefixes: usize,
     /// Lines that repeat an earlier one.
     pub duplicates: usize,
+    /// Prefixes of somebody else's list of which host bits were cleared.
+    #[serde(default)]
+    pub masked: usize,
     /// The file's last line has no line end: it may be cut off.
     pub unterminated: bool,
     /// What its lines say besides their entries.
@@ -103,6 +106,7 @@ impl ListInfo {
             lines: 0,
             prefixes: 0,
             duplicates: 0,
+            masked: 0,
             unterminated: false,
             remarks: Remarks::default(),
             rejected: Rejected::default(),

@@ -41,6 +41,11 @@ pub(super) fn is_header(line: &[u8]) -> bool {
     is(b"start") && is(b"end")
 }
 
+/// Whether this is a row whose start, end and netmask agree.
+pub(super) fn is_row(line: &[u8]) -> bool {
+    line.contains(&b'\t') && row(0, line).is_ok()
+}
+
 fn row(number: u32, line: &[u8]) -> Result<Item<'_>, Flaw> {
     let text = String::from_utf8_lossy(line);
     let mut at = 0u32;

@@ -143,7 +143,7 @@ impl Tally {
             };
         }
         self.dshield |= super::dshield::is_header(line);
-        if self.dshield || is_dshield(text) {
+        if self.dshield || super::dshield::is_row(line) {
             return Look::Format(ListFormat::Dshield);
         }
         if is_delegated(text) {
@@ -197,12 +197,12 @@ impl Tally {
         let all = self.significant;
         let mut votes = self.votes.iter();
         match (votes.next(), votes.next()) {
-            (Some((a, n)), Some((b, m))) if n == m => Err(format!(
+            (Some((a, n)), Some((b, m))) if n == m && 2 * n >= all => Err(format!(
                 "two formats fit equally: {n} of {all} lines look like {}, {m} like {}; set format",
                 in_words(*a),
                 in_words(*b)
             )),
-            (Some((format, n)), _) => {
+            (Some((format, n)), _) if 2 * n >= all => {
                 let bare = *format == ListFormat::Asn && self.numbers == *n;
                 let why = match bare {
                     false => format!("{n} of {all} lines looked at"),
@@ -213,14 +213,20 @@ impl Tally {
                 };
                 Ok(ListGuess { format: *format, why: self.marks(*format) + &why })
             }
-            (None, _) => match kind {
-                Some(kind) => {
-                    let why = format!("none of {all} lines looks like a known format");
-                    Ok(ListGuess { format: plain(kind), why })
+            (best, _) => {
+                let look = match best {
+                    None => format!("none of {all} lines looks like a known format"),
+                    Some((format, n)) => format!(
+                        "only {n} of {all} lines look like one known format ({})",
+                        in_words(*format)
+                    ),
+                };
+                match kind {
+                    Some(kind) => Ok(ListGuess { format: plain(kind), why: look }),
+                    None if all == 0 => Err("no line says anything".to_owned()),
+                    None => Err(format!("no format fits: {look}")),
                 }
-                None if all == 0 => Err("no line says anything".to_owned()),
-                None => Err(format!("no format fits: none of {all} lines looks like one")),
-            },
+            }
         }
     }
 
@@ -234,16 +240,6 @@ impl Tally {
         let found = marks.into_iter().find(|(of, seen, _)| *of == format && *seen);
         found.map_or(String::new(), |(_, _, text)| text.to_owned())
     }
-}
-
-/// `START<TAB>END<TAB>LENGTH<TAB>...`
-fn is_dshield(text: &str) -> bool {
-    let mut columns = text.split('\t').map(str::trim);
-    let mut address = || columns.next().is_some_and(|c| c.parse::<std::net::IpAddr>().is_ok());
-    let ends = address() && address();
-    let mask = columns.next().unwrap_or("");
-    let length = mask.parse::<u8>().is_ok_and(|length| length <= 32);
-    ends && (length || mask.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
 /// A version line, a summary or a record.

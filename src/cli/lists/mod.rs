@@ -9,11 +9,13 @@ use crate::config::Config;
 use crate::control::client;
 use crate::control::message::{Answer, Request};
 use crate::explain::{self, ListReports};
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 use crate::ruleset::Ruleset;
 
 mod diff;
+mod failed;
 mod show;
+mod sniff;
 mod table;
 
 #[derive(Debug, clap::Args)]
@@ -49,6 +51,15 @@ enum Action {
     },
     /// What a new list file names that an old one does not, and the other way round
     Diff(diff::Args),
+    /// What a file looks like: format, kind, entries, and what is wrong with it
+    Sniff(sniff::Args),
+    /// Lines of a list that are wrong and were left out, or would be
+    Failed {
+        /// The list's name
+        name: String,
+        #[command(flatten)]
+        reading: Reading,
+    },
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
@@ -56,6 +67,8 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
         None => all(place, &args.reading),
         Some(Action::Show { name, reading }) => show::run(place, name, reading),
         Some(Action::Diff(args)) => diff::run(args),
+        Some(Action::Sniff(args)) => sniff::run(args),
+        Some(Action::Failed { name, reading }) => failed::run(place, name, reading),
     }
 }
 
@@ -83,4 +96,10 @@ fn reports(place: &Place, reading: &Reading) -> Result<ListReports, Failure> {
             Ok(explain::lists(&rules, explain::FILES, output::now(), |_| None))
         },
     )
+}
+
+fn no_such_list<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Failure {
+    let known: Vec<&str> = known.collect();
+    let message = format!("there is no list {name}; there are: {}", known.join(", "));
+    Failure::new(ExitStatus::Usage, message)
 }

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use super::super::output::{self, columns, day, grouped, span};
 use super::super::{Place, Rows};
-use super::{Reading, reports, table};
+use super::{Reading, no_such_list, reports, table};
 use crate::explain::{ListReport, ListReports};
-use crate::failure::{ExitStatus, Failure};
+use crate::failure::Failure;
 
 /// Entries on a screen from which local space was left out; JSON has a hundred.
 const CARVED: usize = 10;
@@ -16,8 +16,7 @@ pub(super) fn run(place: &Place, name: &str, reading: &Reading) -> Result<ExitCo
     let known: Vec<String> = reports.lists.iter().map(|list| list.name.clone()).collect();
     reports.lists.retain(|list| list.name == name);
     let Some(list) = reports.lists.first() else {
-        let message = format!("there is no list {name}; there are: {}", known.join(", "));
-        return Err(Failure::new(ExitStatus::Usage, message));
+        return Err(no_such_list(name, known.iter().map(String::as_str)));
     };
     match reading.output {
         Rows::Table => output::data(&text(list, &reports))?,
@@ -44,6 +43,7 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
     }
     let aside = [
         (list.duplicates as u64, "repeated"),
+        (list.masked as u64, "with host bits, which were cleared"),
         (list.remarks as u64, "with a remark, which kordon why shows"),
     ];
     for (count, what) in aside.iter().filter(|(count, _)| *count > 0) {

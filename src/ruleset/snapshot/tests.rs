@@ -198,7 +198,7 @@ fn layout_is_the_one_that_its_number_stands_for() {
         r#""origins":[{"limit":14,"name":"o","written":13}]},"lists":[{"action":"block","basis":{"dat"#,
         r#"e":null,"issuer":"","note":null,"number":""},"carved":{"first":["a.txt:1: 10.0.0.0/8"],"to"#,
         r#"tal":1},"changed":10,"dated":8,"digest":9,"duplicates":0,"format":"cidr","kind":"prefix",""#,
-        r#"lines":2,"name":"a","path":"a.txt","prefixes":2,"rejected":{"first":[],"total":0},"remarks"#,
+        r#"lines":2,"masked":0,"name":"a","path":"a.txt","prefixes":2,"rejected":{"first":[],"total":0},"remarks"#,
         r#"":{"ends":[[2,4]],"left_out":0,"texts":"said"},"review_by":null,"serial":7,"unterminated":"#,
         r#"false}],"origin_dates":[["o","2026-06-17",12]],"origin_names":{"64500":"Example"},"resolut"#,
         r#"ion":{"countries":[[0,2,[82,85]]],"formats":["vrp-json"],"groups":[{"asns":[64500],"name":"#,
