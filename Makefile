@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint unit build deb deny advisories bench bench-path bench-restart test-deb test-machine setup-deb setup-demo setup-machine setup-test setup-deny
+.PHONY: help demo test check lint unit build deb deny advisories bench bench-lists bench-path bench-restart test-deb test-machine setup-deb setup-demo setup-machine setup-test setup-deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ advisories: setup-deny ## known vulnerabilities of the dependencies; fetches the
 
 bench: ## criterion benches: lookup, decide, build
 	$(CARGO) bench
+
+bench-lists: ## lists of a million and of ten million lines: load, reload, peak memory
+	$(CARGO) bench --bench lists
 
 bench-path: setup-demo ## the packet path through the kernel, native against nfq
 	$(CARGO) bench --bench path
