@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::blocklist::Sources;
-use crate::config::{Day, Mode};
+use crate::blocklist::{Country, Sources};
+use crate::config::{Day, ListKind, Mode};
 use crate::decide::decide;
 use crate::packet::synthetic;
 use crate::ruleset::{ListInfo, Match, Ruleset};
@@ -141,7 +141,9 @@ pub fn in_a_pause(answer: &mut Explanation) {
 pub fn name(rules: &Ruleset, entry: Match) -> Option<Named> {
     let list = rules.list(entry.list)?;
     let resolution = &rules.resolution;
-    let resolved = entry.origin.is_some() || resolution.country_of(&entry).is_some();
+    let country = resolution.country_of(&entry);
+    let resolved = entry.origin.is_some() || country.is_some();
+    let country = country.or_else(|| registered_by_its_line(list, &entry));
     let may = entry.sources.places().filter(|place| resolution.only_may(*place));
     let seen = resolution.last_seen(&entry).filter(|_| entry.sources == Sources::NONE);
     let group = entry.origin.and_then(|asn| resolution.group_of(asn));
@@ -155,7 +157,7 @@ pub fn name(rules: &Ruleset, entry: Match) -> Option<Named> {
         may_announce: may.map(|place| table_name(rules, place)).collect(),
         last_seen: seen.and_then(Day::of_unix).map(|day| day.to_string()),
         group: group.map(|group| format!("{}: {}", group.name, group.title)),
-        registered_in: rules.resolution.country_of(&entry).map(|country| country.to_string()),
+        registered_in: country.map(|country| country.to_string()),
         file: match list.is_from_a_file() {
             true => list.path.display().to_string(),
             false => String::new(),
@@ -167,6 +169,12 @@ pub fn name(rules: &Ruleset, entry: Match) -> Option<Named> {
         review_by: list.review_by.map(|day| day.to_string()),
         review_due: review_due(list, now()),
     })
+}
+
+/// The country in which a line of a registry's own file says that its addresses are registered.
+fn registered_by_its_line(list: &ListInfo, entry: &Match) -> Option<Country> {
+    let remark = list.remarks.of(entry.line).filter(|_| list.kind == ListKind::Country)?;
+    Country::parse(remark.split(',').next()?)
 }
 
 /// The names of these origin tables.

@@ -17,8 +17,12 @@ use kordon::blocklist::{
     Disagreement, Disagreements, Known, Loaded, Memory, OriginTable, Sources, disagreements, load,
     load_knowing, sniff_origin,
 };
-use kordon::config::{Action, Group, ListConfig, ListKind, OriginConfig, OriginFormat};
+use kordon::config::{
+    Action, Config, Day, Group, ListConfig, ListKind, Mode, OriginConfig, OriginFormat,
+};
+use kordon::explain::explain;
 use kordon::failure::{ExitStatus, Failure};
+use kordon::ruleset::{Resolution, Ruleset};
 use mmdb::{Side, Tree};
 use proptest::prelude::*;
 
@@ -447,6 +451,60 @@ fn tables_that_give_a_prefix_to_different_as_numbers_disagree_and_more_specific_
         ]
     );
     assert_eq!(disagreements(&origins[..1], &asns).unwrap().total, 0);
+}
+
+#[test]
+fn only_who_puts_a_rule_set_in_force_writes_what_tables_said_and_why_names_what_is_kept() {
+    let folder = Folder::new("remember");
+    let config = folder.file(
+        "kordon.toml",
+        "[cameras]\ninterfaces = [\"cam0\"]\n[state]\nfolder = \"state\"\n\
+         [[list]]\nname = \"l\"\npath = \"l\"\nkind = \"asn\"\naction = \"block\"\n\
+         [[list]]\nname = \"c\"\npath = \"c\"\nkind = \"country\"\naction = \"monitor\"\n\
+         [[origin]]\nname = \"o\"\npath = \"o\"\n[[origin]]\nname = \"may\"\npath = \"may\"\n",
+    );
+    let state = folder.0.join("state");
+    fs::create_dir(&state).unwrap();
+    folder.file("l", "AS47764 ; the first\n");
+    folder.file("c", "RU\n");
+    let row = "203.0.113.0\t203.0.113.255\t47764\tRU\tX\n";
+    folder.file("o", format!("{row}198.51.100.0\t198.51.100.255\t47764\tUA\tX\n"));
+    folder.file("may", "ASN,IP Prefix,Max Length,Trust Anchor\nAS47764,203.0.113.0/24,24,x\n");
+    let load = || {
+        let config = Config::load(&config).unwrap();
+        Ruleset::load(&config, |_| Some(0), None).unwrap()
+    };
+    let why = |rules: &Ruleset, address: &str| {
+        explain(rules, Mode::Enforce, "test", address.parse().unwrap())
+    };
+    let mut first = load();
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 0, "reading leaves nothing");
+    let answer = why(&first, "203.0.113.9");
+    let winner = answer.winner.unwrap();
+    assert_eq!(winner.origin_sources, Some(vec!["o".to_owned(), "may".to_owned()]));
+    assert_eq!((winner.may_announce, winner.last_seen), (vec!["may".to_owned()], None));
+    assert_eq!(winner.group.as_deref(), Some("vk: VK"));
+    assert_eq!(winner.registered_in, None);
+    let country = &answer.also[0];
+    assert_eq!(country.registered_in.as_deref(), Some("RU"));
+    assert_eq!(country.origin_sources, Some(vec!["o".to_owned()]));
+    assert_eq!((country.origin_as, &country.group), (None, &None));
+
+    Resolution::remember(first.resolution.memory.take(), &state);
+    let written = fs::read(state.join("origins")).unwrap();
+    folder.file("o", row);
+    let second = load();
+    assert_eq!(fs::read(state.join("origins")).unwrap(), written);
+    let kept = why(&second, "198.51.100.9").winner.unwrap();
+    assert_eq!(kept.origin_sources, Some(vec![]));
+    let today = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert_eq!(kept.last_seen, Day::of_unix(today).map(|day| day.to_string()));
+
+    fs::write(state.join("origins"), b"damaged").unwrap();
+    let third = load();
+    assert_eq!(why(&third, "198.51.100.9").winner, None);
+    let [warning] = &third.resolution.warnings[..] else { panic!("one warning") };
+    assert!(warning.contains("/origins: damaged: "), "{warning}");
 }
 
 #[test]

@@ -181,6 +181,9 @@ _kordon() {
             kordon__subcmd__help__subcmd__lists,diff)
                 cmd="kordon__subcmd__help__subcmd__lists__subcmd__diff"
                 ;;
+            kordon__subcmd__help__subcmd__lists,disagreements)
+                cmd="kordon__subcmd__help__subcmd__lists__subcmd__disagreements"
+                ;;
             kordon__subcmd__help__subcmd__lists,failed)
                 cmd="kordon__subcmd__help__subcmd__lists__subcmd__failed"
                 ;;
@@ -217,6 +220,9 @@ _kordon() {
             kordon__subcmd__lists,diff)
                 cmd="kordon__subcmd__lists__subcmd__diff"
                 ;;
+            kordon__subcmd__lists,disagreements)
+                cmd="kordon__subcmd__lists__subcmd__disagreements"
+                ;;
             kordon__subcmd__lists,failed)
                 cmd="kordon__subcmd__lists__subcmd__failed"
                 ;;
@@ -231,6 +237,9 @@ _kordon() {
                 ;;
             kordon__subcmd__lists__subcmd__help,diff)
                 cmd="kordon__subcmd__lists__subcmd__help__subcmd__diff"
+                ;;
+            kordon__subcmd__lists__subcmd__help,disagreements)
+                cmd="kordon__subcmd__lists__subcmd__help__subcmd__disagreements"
                 ;;
             kordon__subcmd__lists__subcmd__help,failed)
                 cmd="kordon__subcmd__lists__subcmd__help__subcmd__failed"
@@ -953,7 +962,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__lists)
-            opts="show diff sniff failed"
+            opts="show diff sniff failed disagreements"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -967,6 +976,20 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__lists__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__lists__subcmd__disagreements)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1275,7 +1298,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__lists)
-            opts="-o -c -h --running --output --config --socket --help show diff sniff failed help"
+            opts="-o -c -h --running --output --config --socket --help show diff sniff failed disagreements help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1350,6 +1373,40 @@ _kordon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kordon__subcmd__lists__subcmd__disagreements)
+            opts="-o -c -h --output --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kordon__subcmd__lists__subcmd__failed)
             opts="-o -c -h --running --output --config --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1385,7 +1442,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__lists__subcmd__help)
-            opts="show diff sniff failed help"
+            opts="show diff sniff failed disagreements help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1399,6 +1456,20 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__lists__subcmd__help__subcmd__diff)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__lists__subcmd__help__subcmd__disagreements)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

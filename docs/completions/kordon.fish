@@ -80,18 +80,19 @@ complete -c kordon -n "__fish_kordon_using_subcommand why" -l socket -d 'The con
 complete -c kordon -n "__fish_kordon_using_subcommand why" -l running -d 'Ask the running daemon even though --config is given'
 complete -c kordon -n "__fish_kordon_using_subcommand why" -l exit-code -d 'End with 0 if all pass, 10 if one is dropped by policy, whole or in part (also in monitor mode)'
 complete -c kordon -n "__fish_kordon_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'
 csv\t'For spreadsheets'"
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -l running -d 'Ask the running daemon even though --config is given'
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -f -a "show" -d 'Everything about one list'
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -f -a "diff" -d 'What a new list file names that an old one does not, and the other way round'
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -f -a "sniff" -d 'What a file looks like: format, kind, entries, and what is wrong with it'
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -f -a "failed" -d 'Lines of a list that are wrong and were left out, or would be'
-complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -l running -d 'Ask the running daemon even though --config is given'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -f -a "show" -d 'Everything about one list'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -f -a "diff" -d 'What a new list file names that an old one does not, and the other way round'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -f -a "sniff" -d 'What a file looks like: format, kind, entries, and what is wrong with it'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -f -a "failed" -d 'Lines of a list that are wrong and were left out, or would be'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -f -a "disagreements" -d 'Prefixes that one origin table gives to a listed AS number and another one to others'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and not __fish_seen_subcommand_from show diff sniff failed disagreements help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'
 csv\t'For spreadsheets'"
@@ -125,10 +126,17 @@ complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_sub
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from failed" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from failed" -l running -d 'Ask the running daemon even though --config is given'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from failed" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from disagreements" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'
+csv\t'For spreadsheets'"
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from disagreements" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from disagreements" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from disagreements" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "show" -d 'Everything about one list'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "diff" -d 'What a new list file names that an old one does not, and the other way round'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "sniff" -d 'What a file looks like: format, kind, entries, and what is wrong with it'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "failed" -d 'Lines of a list that are wrong and were left out, or would be'
+complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "disagreements" -d 'Prefixes that one origin table gives to a listed AS number and another one to others'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand status" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'"
@@ -280,6 +288,7 @@ complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subc
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "diff" -d 'What a new list file names that an old one does not, and the other way round'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "sniff" -d 'What a file looks like: format, kind, entries, and what is wrong with it'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "failed" -d 'Lines of a list that are wrong and were left out, or would be'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "disagreements" -d 'Prefixes that one origin table gives to a listed AS number and another one to others'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "add" -d 'Put prefixes in force at once, for a time'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "remove" -d 'End entries before their time'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "list" -d 'Show the entries given by command'

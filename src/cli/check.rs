@@ -9,6 +9,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{Format, Place, output};
+use crate::blocklist;
 use crate::config::{Config, ListKind, RulesBackend};
 use crate::failure::{ExitStatus, Failure};
 use crate::netfilter;
@@ -125,8 +126,11 @@ fn check_lists(config: &Config, findings: &mut Findings) {
     };
     for list in rules.lists.iter().filter(|list| list.is_from_a_file()) {
         let detail = match list.kind {
-            ListKind::Asn | ListKind::Country => {
+            ListKind::Asn => {
                 format!("{}: {} AS numbers -> {} prefixes", list.name, list.lines, list.prefixes)
+            }
+            ListKind::Country => {
+                format!("{}: {} countries -> {} prefixes", list.name, list.lines, list.prefixes)
             }
             ListKind::Prefix => format!("{}: {} prefixes", list.name, list.prefixes),
         };
@@ -173,6 +177,7 @@ fn check_lists(config: &Config, findings: &mut Findings) {
     for warning in &rules.resolution.warnings {
         findings.add("origin", "warning", warning.clone());
     }
+    check_disagreements(config, &rules, findings);
     for (name, date, _) in &rules.origin_dates {
         findings.add("origin", "ok", format!("{name}: data of {date}"));
     }
@@ -193,6 +198,31 @@ fn check_lists(config: &Config, findings: &mut Findings) {
         grouped(v6 as u64)
     );
     findings.add("table", "ok", detail);
+}
+
+/// Counts what the origin tables disagree on.
+fn check_disagreements(config: &Config, rules: &Ruleset, findings: &mut Findings) {
+    let asns = super::lists::listed(rules, None);
+    if config.origins.len() < 2 || asns.is_empty() {
+        return;
+    }
+    match blocklist::disagreements(&config.origins, &asns) {
+        Ok(found) if found.total == 0 => {
+            findings.add(
+                "origin",
+                "ok",
+                "the tables agree on the prefixes of the listed AS numbers",
+            );
+        }
+        Ok(found) => {
+            let detail = format!(
+                "{} prefixes of listed AS numbers are given to others by another table; see: kordon lists disagreements",
+                grouped(found.total)
+            );
+            findings.add("origin", "warning", detail);
+        }
+        Err(failure) => findings.add("origin", "not checked", failure.message),
+    }
 }
 
 fn check_kernel(config: &Config, findings: &mut Findings) {

@@ -13,10 +13,13 @@ use crate::failure::{ExitStatus, Failure};
 use crate::ruleset::Ruleset;
 
 mod diff;
+mod disagreements;
 mod failed;
 mod show;
 mod sniff;
 mod table;
+
+pub(super) use disagreements::listed;
 
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -60,6 +63,8 @@ enum Action {
         #[command(flatten)]
         reading: Reading,
     },
+    /// Prefixes that one origin table gives to a listed AS number and another one to others
+    Disagreements(disagreements::Args),
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
@@ -69,6 +74,7 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
         Some(Action::Diff(args)) => diff::run(args),
         Some(Action::Sniff(args)) => sniff::run(args),
         Some(Action::Failed { name, reading }) => failed::run(place, name, reading),
+        Some(Action::Disagreements(args)) => disagreements::run(place, args),
     }
 }
 

@@ -36,6 +36,8 @@ fn address(answer: &Explanation) -> String {
     for (index, entry) in answer.also.iter().enumerate() {
         let label = if index == 0 { "also" } else { "" };
         rows.push(row(label, format!("{}, {}", list(entry), entry_prefix(entry))));
+        let country = details(entry).into_iter().find(|(label, _)| *label == "country");
+        rows.extend(country.map(|(_, text)| row("", format!("  {text}"))));
         rows.extend(entry.remark.iter().map(|remark| row("", format!("  remark: {remark}"))));
     }
     rows.push(source(&answer.source, answer.generation, &answer.mode));
@@ -160,17 +162,19 @@ fn source(source: &str, generation: u64, mode: &str) -> Vec<String> {
 /// All that is known about an entry, a row each.
 fn details(entry: &Named) -> Vec<(&'static str, String)> {
     let mut rows = vec![("list", list(entry)), ("prefix", entry_prefix(entry))];
-    if entry.origin_sources.is_some() {
-        let by = sources(entry);
-        rows.push(match &entry.registered_in {
-            None => ("origin by", by),
-            Some(country) => (
-                "country",
-                format!(
-                    "registered in {country} according to {by}; where it is used is not known by this"
-                ),
-            ),
-        });
+    match (&entry.registered_in, &entry.origin_sources) {
+        (None, None) => {}
+        (None, Some(_)) => rows.push(("origin by", sources(entry))),
+        (Some(country), of_tables) => {
+            let by = match of_tables {
+                Some(_) => sources(entry),
+                None => "the list itself".to_owned(),
+            };
+            let text = format!(
+                "registered in {country} according to {by}; where it is used is not known by this"
+            );
+            rows.push(("country", text));
+        }
     }
     if let Some(group) = &entry.group {
         rows.push(("group", group.clone()));

@@ -32,7 +32,7 @@ pub(super) fn read(folder: &Path) -> Result<Memory, String> {
     let found = match std::fs::metadata(&path) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Memory::default()),
-        Err(error) => return Err(say(&error)),
+        Err(error) => return Err(Failure::reading(&path, &error).message),
     };
     let ours = found.uid() == 0 || found.uid() == nix::unistd::geteuid().as_raw();
     if !ours || found.mode() & 0o022 != 0 {
