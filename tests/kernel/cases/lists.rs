@@ -97,3 +97,48 @@ pub(super) fn stretches(bench: &Bench<'_>) -> Res {
     }
     Ok(())
 }
+
+/// A list in force without one of its lines says so everywhere, and files are looked at without a daemon's help.
+pub(super) fn rejected(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let path = "path = \"blocked.txt\"\n";
+    let text = site.setup().toml();
+    let allowing = text.replace(path, &format!("{path}max_rejected = 1\n"));
+    if allowing == text {
+        return Err(format!("no {path:?} in the configuration"));
+    }
+    site.write("kordon.toml", &allowing)?;
+    site.add_to_list("blocked", "203.0.113.999\n203.0.113.200/29 # beside it\n")?;
+    let daemon = site.start()?;
+    bench.lab.blocked(UNLISTED, N)?;
+    for options in ["--running -c kordon.toml", "-c kordon.toml"] {
+        let found = json(&site, &format!("lists failed blocked -o json {options}"))?;
+        expect("total", &found["total"], 1)?;
+        let first = found["first"][0].as_str().unwrap_or_default();
+        if !first.contains("blocked.txt:4:") {
+            return Err(format!("the line is not named: {found}"));
+        }
+    }
+    let labels = [("list", "blocked")];
+    match daemon.metrics()?.get("kordon_list_rejected_lines", &labels)? {
+        1 => {}
+        n => return Err(format!("kordon_list_rejected_lines is {n}")),
+    }
+    let table = site.kordon_ok("lists --running -c kordon.toml")?;
+    if !table.contains("REJECTED: 1 line") {
+        return Err(format!("kordon lists does not say so:\n{table}"));
+    }
+    let found = json(&site, "why 203.0.113.201 --running -c kordon.toml -o json")?;
+    expect("the remark", &found["winner"]["remark"], "beside it")?;
+    let output = site.kordon("lists sniff blocked.txt")?;
+    if output.code != Some(65) || !output.stdout.contains("blocked.txt:4:") {
+        return Err(format!("sniff: {}", output.said()));
+    }
+    site.write("new.txt", "203.0.113.0/25\n2001:db8:3::/64\n203.0.113.200/29\n192.0.2.1\n")?;
+    let output = site.kordon("lists diff blocked.txt new.txt --exit-code -o csv")?;
+    let one = "added,192.0.2.1/32,new.txt,4,,false";
+    if output.code != Some(10) || !output.stdout.contains(one) {
+        return Err(format!("diff: {}", output.said()));
+    }
+    Ok(())
+}

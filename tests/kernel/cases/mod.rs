@@ -145,6 +145,7 @@ pub(crate) const CASES: &[Case] = &[
     once("doctor_finds_nothing_on_a_good_gateway_and_names_what_is_wrong", commands::doctor_finds),
     once("comparison_says_what_the_reload_then_does", lists::comparison),
     once("lists_tell_the_hits_of_each_list", lists::hits),
+    once("list_in_force_without_a_line_says_so_everywhere", lists::rejected),
     once("why_splits_a_prefix_as_its_packets_are_judged", lists::stretches),
     case("mode_is_changed_while_packets_flow", mode::switch),
     once("mode_that_nobody_confirms_goes_back", mode::unconfirmed),
