@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check lint unit build deb deny advisories bench bench-lists bench-path bench-restart test-deb test-machine setup-deb setup-demo setup-machine setup-test setup-deny
+.PHONY: help demo test fuzz check lint unit build deb deny advisories bench bench-lists bench-path bench-restart test-deb test-machine setup-deb setup-demo setup-machine setup-test setup-deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: setup-demo ## a camera, a gateway and two servers on this machine: see kor
 	@$(CARGO) run --quiet --release --example demo
 
 test: setup-test lint unit ## everything: formatting, clippy, unit, property, golden and kernel tests
+
+fuzz: ## every fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
+	@scripts/fuzz
 
 test-deb: setup-machine deb ## the package installed, upgraded, removed and purged in a small Debian (root)
 	@scripts/try-deb
