@@ -31,16 +31,7 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
     let mut row = |label: &str, text: String| rows.push(vec![format!("  {label}"), text]);
     row("file", list.file.clone());
     row("kind", format!("{}, format {}", list.kind, list.format));
-    row(
-        "entries",
-        format!("{}, {} prefixes", table::lines(list.lines as u64), grouped(list.prefixes as u64)),
-    );
-    if let Some(origins) = &list.origins {
-        for (index, (name, count)) in origins.tables.iter().enumerate() {
-            let label = if index == 0 { "origins" } else { "" };
-            row(label, format!("{name}: {} prefixes", grouped(*count as u64)));
-        }
-    }
+    row("entries", format!("{}, {} prefixes", entries(list), grouped(list.prefixes as u64)));
     let aside = [
         (list.duplicates as u64, "repeated"),
         (list.masked as u64, "with host bits, which were cleared"),
@@ -48,6 +39,12 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
     ];
     for (count, what) in aside.iter().filter(|(count, _)| *count > 0) {
         row("", format!("{} {what}", table::lines(*count)));
+    }
+    if let Some(origins) = &list.origins {
+        for (index, (name, count)) in origins.tables.iter().enumerate() {
+            let label = if index == 0 { "origins" } else { "" };
+            row(label, format!("{name}: {} prefixes", grouped(*count as u64)));
+        }
     }
     if let Some(serial) = list.serial {
         row("serial", serial.to_string());
@@ -94,4 +91,14 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
         row("", warning);
     }
     format!("{}  {}\n{}{}", list.name, list.action, columns(&rows), table::source(reports))
+}
+
+/// How many entries of what kind: `14 AS numbers`.
+fn entries(list: &ListReport) -> String {
+    let what = match list.kind.as_str() {
+        "asn" => "AS numbers",
+        "country" => "countries",
+        _ => "entries",
+    };
+    format!("{} {what}", grouped(list.lines as u64))
 }
