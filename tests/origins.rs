@@ -505,6 +505,13 @@ fn only_who_puts_a_rule_set_in_force_writes_what_tables_said_and_why_names_what_
     assert_eq!(why(&third, "198.51.100.9").winner, None);
     let [warning] = &third.resolution.warnings[..] else { panic!("one warning") };
     assert!(warning.contains("/origins: damaged: "), "{warning}");
+
+    // Where that is why a list is refused, it is said beside it.
+    folder.file("c", "UA\n");
+    let failure = Ruleset::load(&Config::load(&config).unwrap(), |_| Some(0), None).err().unwrap();
+    let said: Vec<&str> = failure.message.lines().collect();
+    assert!(said[0].contains("c:1:1: UA resolves to no prefix"), "{failure}");
+    assert!(said[1].contains("/origins: damaged: "), "{failure}");
 }
 
 #[test]

@@ -43,7 +43,8 @@ impl Ruleset {
         let freshness = Freshness::of(config);
         let (memory, forgotten) = remembered(config);
         let known = Known { groups: &config.groups, memory, now: publish::now() };
-        let mut loaded = blocklist::load_knowing(&config.lists, &config.origins, known)?;
+        let mut loaded = blocklist::load_knowing(&config.lists, &config.origins, known)
+            .map_err(|failure| with_cause(failure, forgotten.as_deref()))?;
         loaded.warnings.extend(forgotten);
         let mut resolution = Resolution::new(config, &loaded.origin_dates, loaded.warnings);
         resolution.memory = Some(loaded.memory).filter(|memory| !memory.is_empty());
@@ -83,6 +84,14 @@ impl Ruleset {
             resolution,
         };
         parts.complete(config, temporary, place)
+    }
+}
+
+/// A list may be refused only because it is not known what the tables said earlier.
+fn with_cause(failure: Failure, forgotten: Option<&str>) -> Failure {
+    match forgotten {
+        None => failure,
+        Some(why) => Failure::new(failure.status, format!("{failure}\n{why}")),
     }
 }
 
