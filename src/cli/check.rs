@@ -14,7 +14,7 @@ use crate::config::{Config, ListKind, RulesBackend};
 use crate::failure::{ExitStatus, Failure};
 use crate::netfilter;
 use crate::ruleset::Ruleset;
-use output::{columns, grouped};
+use output::{columns, counted, grouped};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -125,14 +125,18 @@ fn check_lists(config: &Config, findings: &mut Findings) {
         Err(failure) => return findings.fail("lists", failure),
     };
     for list in rules.lists.iter().filter(|list| list.is_from_a_file()) {
+        let prefixes = counted(list.prefixes as u64, "prefix", "prefixes");
+        let lines = list.lines as u64;
         let detail = match list.kind {
             ListKind::Asn => {
-                format!("{}: {} AS numbers -> {} prefixes", list.name, list.lines, list.prefixes)
+                let named = counted(lines, "AS number", "AS numbers");
+                format!("{}: {named} -> {prefixes}", list.name)
             }
             ListKind::Country => {
-                format!("{}: {} countries -> {} prefixes", list.name, list.lines, list.prefixes)
+                let named = counted(lines, "country", "countries");
+                format!("{}: {named} -> {prefixes}", list.name)
             }
-            ListKind::Prefix => format!("{}: {} prefixes", list.name, list.prefixes),
+            ListKind::Prefix => format!("{}: {prefixes}", list.name),
         };
         findings.add("list", "ok", format!("{detail} ({})", list.action.label()));
         if list.unterminated {

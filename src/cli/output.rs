@@ -63,6 +63,11 @@ pub(super) fn cut(text: &str, characters: usize) -> String {
     format!("{}...", kept.trim_end())
 }
 
+/// A number of things, in words: `1 prefix`, `1 204 prefixes`.
+pub(super) fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { several })
+}
+
 /// `12 345 678`
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::super::Format;
-use super::super::output::{self, columns, day, grouped};
+use super::super::output::{self, columns, counted, day, grouped};
 use super::table::lines;
 use crate::blocklist::{ListFile, Reading, in_words, read_list, sniff_list, sniff_origin};
 use crate::config::{ListFormat, ListKind};
@@ -158,12 +158,20 @@ fn text(report: &Report) -> String {
         row("entries", entries(report));
     }
     let aside = [
-        ("repeated", report.duplicates, "of the entries; each is taken once"),
-        ("host bits", report.masked, "prefixes had some; they are cleared"),
-        ("remarks", report.remarks, "lines say something besides the entry"),
+        ("repeated", report.duplicates, ["entry; it is taken once", "entries; each is taken once"]),
+        (
+            "host bits",
+            report.masked,
+            ["prefix had some; they are cleared", "prefixes had some; they are cleared"],
+        ),
+        (
+            "remarks",
+            report.remarks,
+            ["line says something besides the entry", "lines say something besides the entry"],
+        ),
     ];
-    for (label, count, what) in aside.iter().filter(|(_, count, _)| *count > 0) {
-        row(label, format!("{} {what}", grouped(*count as u64)));
+    for (label, count, [one, several]) in aside.iter().filter(|(_, count, _)| *count > 0) {
+        row(label, counted(*count as u64, one, several));
     }
     if let Some(serial) = report.serial {
         row("serial", serial.to_string());

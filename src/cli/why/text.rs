@@ -1,6 +1,6 @@
 //! Answers for people.
 
-use super::super::output::{columns, grouped};
+use super::super::output::{columns, counted, grouped};
 use super::Reply;
 use crate::explain::{self, Explanation, Named, OriginExplanation, OriginLine, PrefixExplanation};
 use crate::ruleset::{Shares, Space};
@@ -96,11 +96,9 @@ fn named_by(line: &OriginLine) -> Vec<Vec<String>> {
         0 => String::new(),
         kept => format!(", {} of them KEPT by hold_down", grouped(kept as u64)),
     };
-    let count = grouped(line.prefixes as u64);
-    let mut rows = vec![
-        row("list", list(entry)),
-        row("", format!("{count} prefixes through this line{kept}")),
-    ];
+    let count = counted(line.prefixes as u64, "prefix", "prefixes");
+    let mut rows =
+        vec![row("list", list(entry)), row("", format!("{count} through this line{kept}"))];
     let wanted = ["group", "country", "remark", "basis", "note", "review by"];
     let details = details(entry).into_iter().filter(|(label, _)| wanted.contains(label));
     rows.extend(details.map(|(label, text)| row(label, text)));
