@@ -128,6 +128,7 @@ fn check_lists(config: &Config, findings: &mut Findings) {
         let prefixes = counted(list.prefixes as u64, "prefix", "prefixes");
         let lines = list.lines as u64;
         let detail = match list.kind {
+            _ if list.names_prefixes() => format!("{}: {} prefixes", list.name, list.prefixes),
             ListKind::Asn => {
                 let named = counted(lines, "AS number", "AS numbers");
                 format!("{}: {named} -> {prefixes}", list.name)

@@ -6,10 +6,10 @@ use std::hash::{Hash, Hasher};
 
 use super::parts::{Parts, counter};
 use super::resolution::remembered;
-use super::{Builder, Freshness, ListInfo, Resolution, Ruleset, publish};
+use super::{Builder, Freshness, ListInfo, Resolution, Ruleset, names_prefixes, publish};
 use crate::blocklist::temporary::{self, TemporaryEntry};
 use crate::blocklist::{self, Carved, Known, LoadedList, LocalSpace, Rejected};
-use crate::config::{Action, Config, ListConfig, ListKind};
+use crate::config::{Action, Config, ListConfig};
 use crate::failure::{ExitStatus, Failure};
 
 impl Ruleset {
@@ -64,7 +64,7 @@ impl Ruleset {
             resolution.add(id, &read);
             let mut list = info(declared, read, counter, previous, digest);
             list.carved = carved;
-            if declared.kind == ListKind::Prefix {
+            if list.names_prefixes() {
                 list.lines = named;
             }
             lists.push(list);
@@ -156,9 +156,9 @@ fn info(
         format: read.format,
         basis: declared.basis.clone(),
         review_by: declared.review_by,
-        lines: match declared.kind {
-            ListKind::Asn | ListKind::Country => read.asns,
-            ListKind::Prefix => read.entries.len(),
+        lines: match names_prefixes(declared.kind, read.format) {
+            true => read.entries.len(),
+            false => read.asns,
         },
         prefixes: read.entries.len(),
         duplicates: read.duplicates,

@@ -93,6 +93,12 @@ pub struct ListInfo {
 }
 
 impl ListInfo {
+    /// Its file says prefixes, so that nothing has to be resolved: a registry's own file does that even as a list
+    /// of countries.
+    pub fn names_prefixes(&self) -> bool {
+        names_prefixes(self.kind, self.format)
+    }
+
     /// A list of prefixes with this name, about which nothing else is known.
     pub fn named(name: &str, action: Action, counter: u16) -> ListInfo {
         ListInfo {
@@ -117,6 +123,15 @@ impl ListInfo {
             changed: 0,
             counter,
         }
+    }
+}
+
+/// Whether a list of this kind and format says prefixes by itself.
+fn names_prefixes(kind: ListKind, format: ListFormat) -> bool {
+    match kind {
+        ListKind::Prefix => true,
+        ListKind::Asn => false,
+        ListKind::Country => format == ListFormat::Delegated,
     }
 }
 

@@ -97,7 +97,8 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
 fn entries(list: &ListReport) -> String {
     let what = match list.kind.as_str() {
         "asn" => "AS numbers",
-        "country" => "countries",
+        // A registry's own file names prefixes.
+        "country" if list.format != "delegated" => "countries",
         _ => "entries",
     };
     format!("{} {what}", grouped(list.lines as u64))

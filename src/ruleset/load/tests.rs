@@ -55,3 +55,18 @@ fn one_prefix_is_one_prefix() {
     let two = rules(&[("a", Action::Block, &["192.0.2.0/24"])]);
     assert_eq!(Changes::between(&one, &two).to_string(), "+ 1 prefix, - 0\n  a: + 1, - 0");
 }
+
+#[test]
+fn a_registrys_own_file_counts_its_prefixes_also_as_a_list_of_countries() {
+    use crate::config::{ListFormat, ListKind};
+    let mut list = ListInfo::named("a", Action::Block, 1);
+    for (kind, format, itself) in [
+        (ListKind::Prefix, ListFormat::Cidr, true),
+        (ListKind::Country, ListFormat::Delegated, true),
+        (ListKind::Country, ListFormat::Country, false),
+        (ListKind::Asn, ListFormat::Delegated, false),
+    ] {
+        (list.kind, list.format) = (kind, format);
+        assert_eq!(list.names_prefixes(), itself, "{}, {format}", kind.label());
+    }
+}
