@@ -1,22 +1,27 @@
 //! The daemon's part in the rules: put in place at start, watched ever after, put back when others touch
 //! them.
 //!
-//! Invariant: rules that are not as planned are noticed within [`LOOK`] and put back at once, unless
-//! somebody removed them through the daemon; every such moment is logged with both times and counted.
+//! Invariant: rules that are not as planned are noticed when they are altered, within [`LOOK`] where the kernel
+//! does not say so, and put back at once, unless somebody removed them through the daemon; every such moment is
+//! logged with both times and counted.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::config::Config;
 use crate::control::message::RulesOrder;
 use crate::control::server::Clerk;
 use crate::failure::{ExitStatus, Failure};
-use crate::netfilter::{self, Generation, Plan, Saved, Tool};
+use crate::netfilter::{self, Commits, Generation, Plan, Saved, Tool};
 use crate::telemetry::{Observed, RulesState};
 
-/// Time between two looks at the number of the kernel's rule set.
+/// Time between two looks at the number of the kernel's rule set, unless the kernel says that it changed.
 const LOOK: Duration = Duration::from_millis(250);
+/// Time between two looks although it keeps changing: a look runs a program.
+const APART: Duration = Duration::from_millis(50);
 /// Time between two whole looks while that number stays the same: the gate's counters are read then.
 const WHOLE_LOOK: Duration = Duration::from_secs(5);
 /// Time between two attempts to put the rules back, when [`AT_ONCE`] have failed.
@@ -92,12 +97,14 @@ pub(super) fn clerk(keeper: Option<Arc<Keeper>>) -> Clerk {
 
 /// Watches the rules until the runtime ends.
 pub(super) async fn watch(keeper: Arc<Keeper>) {
-    let generation = Arc::new(Generation::open());
+    let generation = Generation::open();
+    let commits = commits();
     let mut seen = None;
     let mut whole_look = Instant::now();
     loop {
-        tokio::time::sleep(LOOK).await;
-        let now = generation.as_ref().as_ref().and_then(Generation::read);
+        tokio::time::sleep(APART).await;
+        let _ = tokio::time::timeout(LOOK - APART, commits.notified()).await;
+        let now = generation.as_ref().and_then(Generation::read);
         let rules = keeper.observed.kernel_rules();
         let wrong = rules.present == Some(false) && rules.removed.is_none();
         if now.is_some() && now == seen && !wrong && whole_look.elapsed() < WHOLE_LOOK {
@@ -111,6 +118,22 @@ pub(super) async fn watch(keeper: Arc<Keeper>) {
     }
 }
 
+/// Says so whenever somebody commits something; never where the kernel does not say.
+fn commits() -> Arc<Notify> {
+    let heard = Arc::new(Notify::new());
+    if let Some(commits) = Commits::open() {
+        let heard = Arc::clone(&heard);
+        // It waits in the kernel and ends with the process.
+        let _thread =
+            std::thread::Builder::new().name("kordon-commits".to_owned()).spawn(move || {
+                while commits.wait().is_ok() {
+                    heard.notify_one();
+                }
+            });
+    }
+    heard
+}
+
 impl Keeper {
     /// Puts the rules in place and ends a removal. Returns what changed, in words.
     pub(super) fn apply(&self) -> Result<String, Failure> {
@@ -120,7 +143,7 @@ impl Keeper {
             tracing::warn!("rules are applied again; they had been removed: {why}");
         }
         let applied = netfilter::apply(&state.plan, self.tool);
-        self.look(&mut state);
+        let _ = self.look(&mut state);
         let applied = applied?;
         for change in &applied.changes {
             tracing::debug!("rules: {change}");
@@ -165,7 +188,7 @@ impl Keeper {
         let removed = netfilter::remove_all();
         // Half a removal is no removal: what is missing is put back.
         state.removed = removed.is_ok().then(|| why.to_owned());
-        self.look(&mut state);
+        let _ = self.look(&mut state);
         Ok(removed?.to_string())
     }
 
@@ -184,7 +207,7 @@ impl Keeper {
             state.plan = new;
         }
         // Half a change is seen here, and put right as any other harm.
-        self.look(&mut state);
+        let _ = self.look(&mut state);
         for change in outcome?.changes {
             tracing::debug!("rules: {change}");
         }
@@ -207,7 +230,8 @@ impl Keeper {
     fn keep(&self) {
         let mut state = self.lock();
         let last_right = state.last_right;
-        if self.look(&mut state) || state.removed.is_some() {
+        let seen = self.look(&mut state);
+        if seen.as_ref().is_ok_and(netfilter::Observed::in_force) || state.removed.is_some() {
             return;
         }
         let lately = state.last_failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RETRY);
@@ -215,7 +239,11 @@ impl Keeper {
             return;
         }
         let gap = last_right.map_or(Duration::ZERO, |at| at.elapsed());
-        match netfilter::apply(&state.plan, self.tool) {
+        let applied = match seen {
+            Ok(seen) => netfilter::apply_where(&state.plan, self.tool, &seen),
+            Err(_) => netfilter::apply(&state.plan, self.tool),
+        };
+        match applied {
             Ok(applied) => {
                 self.observed.count_rearmed();
                 tracing::warn!(
@@ -226,7 +254,7 @@ impl Keeper {
                 );
                 state.last_failure = None;
                 state.failures = 0;
-                self.look(&mut state);
+                let _ = self.look(&mut state);
             }
             Err(failure) => {
                 let known = state.last_failure.take().is_some_and(|(_, before)| before == failure);
@@ -239,11 +267,11 @@ impl Keeper {
         }
     }
 
-    /// Asks the kernel how the rules stand and notes it; each change for the worse is logged. True if they
-    /// are as planned.
-    fn look(&self, state: &mut State) -> bool {
+    /// Asks the kernel how the rules stand and notes it; each change for the worse is logged. Returns what was seen.
+    fn look(&self, state: &mut State) -> Result<netfilter::Observed, Failure> {
         let before = self.observed.kernel_rules();
-        let mut now = match netfilter::observe(&state.plan, self.tool) {
+        let seen = netfilter::observe(&state.plan, self.tool);
+        let mut now = match &seen {
             Ok(found) => RulesState {
                 present: Some(found.in_force()),
                 faults: found.faults(),
@@ -252,7 +280,7 @@ impl Keeper {
             },
             Err(failure) => RulesState {
                 present: Some(false),
-                faults: vec![failure.message],
+                faults: vec![failure.message.clone()],
                 gate_counters: before.gate_counters,
                 ..RulesState::default()
             },
@@ -274,7 +302,7 @@ impl Keeper {
             );
         }
         self.observed.set_kernel_rules(now);
-        right
+        seen
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -81,6 +81,7 @@ fn good() -> Facts {
             hold: [Presence::AsPlanned, Presence::AsPlanned],
             gate: [Presence::AsPlanned, Presence::AsPlanned],
             gate_dropped: [Some(0), Some(0)],
+            misplaced: false,
         })),
         ways: vec![way],
         reader: Some(Reader {

@@ -1,13 +1,16 @@
-//! The number of the kernel's nftables rule set: it changes whenever anybody commits anything.
+//! The number of the kernel's nftables rule set, which changes whenever anybody commits anything, and word of
+//! each commit.
 //!
 //! One small netlink exchange, so that rules can be watched several times a second without running a
 //! program. iptables-nft commits through nf_tables, too, and so changes the number.
 //!
 //! Sources: include/uapi/linux/netfilter/nf_tables.h (`NFT_MSG_GETGEN`, `NFTA_GEN_ID`),
-//! net/netfilter/nf_tables_api.c (`nf_tables_getgen`).
+//! include/uapi/linux/netfilter/nfnetlink.h (`NFNLGRP_NFTABLES`), net/netfilter/nf_tables_api.c
+//! (`nf_tables_getgen`, `nf_tables_gen_notify`).
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
     socket,
@@ -22,6 +25,52 @@ const ID: u16 = 1;
 /// Bytes of a netlink header and nfnetlink's header behind it.
 const HEADERS: usize = 20;
 
+/// `NFNLGRP_NFTABLES`, as the bit that joins it.
+const GROUP: u32 = 1 << (7 - 1);
+
+/// A netlink socket to netfilter that hears these groups.
+fn netfilter_socket(groups: u32) -> Option<OwnedFd> {
+    let socket = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkNetFilter,
+    )
+    .ok()?;
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups)).ok()?;
+    Some(socket)
+}
+
+/// Hears whenever anybody commits anything.
+#[derive(Debug)]
+pub struct Commits(OwnedFd);
+
+impl Commits {
+    /// A socket that hears; `None` where there is none to be had (no permission).
+    pub fn open() -> Option<Commits> {
+        netfilter_socket(GROUP).map(Commits)
+    }
+
+    /// Waits for the next commit. That something changed is all it says, also where the socket's buffer was too small
+    /// for a big one.
+    ///
+    /// # Errors
+    /// Nothing more will be heard.
+    pub fn wait(&self) -> Result<(), Errno> {
+        let mut message = [0_u8; 4096];
+        // The first one is waited for, what lies behind it is passed over.
+        let mut flags = MsgFlags::empty();
+        loop {
+            match recv(self.0.as_raw_fd(), &mut message, flags) {
+                Ok(_) | Err(Errno::ENOBUFS) => flags = MsgFlags::MSG_DONTWAIT,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
 /// Asks for the number, over a socket that stays open.
 #[derive(Debug)]
 pub struct Generation(OwnedFd);
@@ -29,15 +78,7 @@ pub struct Generation(OwnedFd);
 impl Generation {
     /// A socket to ask over; `None` where there is none to be had.
     pub fn open() -> Option<Generation> {
-        let socket = socket(
-            AddressFamily::Netlink,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            SockProtocol::NetlinkNetFilter,
-        )
-        .ok()?;
-        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0)).ok()?;
-        Some(Generation(socket))
+        netfilter_socket(0).map(Generation)
     }
 
     /// The number now; `None` where the kernel does not say (no nf_tables, no permission).

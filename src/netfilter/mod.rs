@@ -24,7 +24,7 @@ mod saved;
 use std::fmt;
 
 pub use change::Change;
-pub use generation::Generation;
+pub use generation::{Commits, Generation};
 pub use links::{Enslaved, enslaved};
 pub use plan::Plan;
 pub use run::be_patient;
@@ -148,8 +148,21 @@ impl fmt::Display for Applied {
 /// 69 if a program or a kernel facility is missing, 77 without CAP_NET_ADMIN, otherwise 1, with the command
 /// that failed. Steps already done stay done.
 pub fn apply(plan: &Plan, tool: Tool) -> Result<Applied, Failure> {
+    let seen = match tool {
+        Tool::Nftables => nftables::observe(plan)?,
+        Tool::Iptables => Observed::nothing(plan),
+    };
+    apply_where(plan, tool, &seen)
+}
+
+/// As [`apply`], where [`observe`] just saw this: nothing is asked again before the rules stand.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_where(plan: &Plan, tool: Tool, seen: &Observed) -> Result<Applied, Failure> {
     let changes = match tool {
-        Tool::Nftables => nftables::apply(plan)?,
+        Tool::Nftables => nftables::apply(plan, seen)?,
+        // Many commands, and each half of each family is asked for just before its own.
         Tool::Iptables => iptables::apply(plan)?,
     };
     let mut applied = Applied { changes, notes: Vec::new() };
@@ -291,6 +304,8 @@ pub struct Observed {
     /// Packets that the gate dropped, per family, since its rules (iptables) or its table (nftables) were
     /// made; `None` where there is no counter.
     pub gate_dropped: [Option<u64>; 2],
+    /// A base chain of kordon's hangs elsewhere than it should (nftables): it can only be made anew.
+    pub misplaced: bool,
 }
 
 impl Observed {
@@ -300,6 +315,7 @@ impl Observed {
             hold: [Presence::Absent, Presence::Absent],
             gate: [Presence::Absent, Presence::Absent],
             gate_dropped: [None, None],
+            misplaced: false,
         }
     }
 

@@ -115,6 +115,7 @@ impl Listing {
 
     fn observed(&self, plan: &Plan) -> Observed {
         let mut observed = Observed::nothing(plan);
+        observed.misplaced = !self.misplaced.is_empty();
         let presence = |half| self.presence(half, &nft_chains(plan, half));
         let (hold, gate) = (presence(Half::Hold), presence(Half::Gate));
         for family in Family::ALL {
@@ -203,16 +204,16 @@ fn queue(value: &Value) -> Option<String> {
     Some(format!("queue{flags} to {numbers}"))
 }
 
-/// Puts the plan into force in one transaction; returns what was changed.
-pub(super) fn apply(plan: &Plan) -> Result<Vec<Change>, Failure> {
-    let Some((changes, script)) = transaction(plan)? else { return Ok(Vec::new()) };
+/// Puts the plan into force in one transaction, where this was seen of it; returns what was changed.
+pub(super) fn apply(plan: &Plan, seen: &Observed) -> Result<Vec<Change>, Failure> {
+    let Some((changes, script)) = transaction(plan, seen) else { return Ok(Vec::new()) };
     run(&words(&["nft", "-f", "-"]), &script)?;
     Ok(changes)
 }
 
 /// What [`apply`] would change, after `nft -c` has taken it.
 pub(super) fn check(plan: &Plan) -> Result<Vec<Change>, Failure> {
-    let Some((changes, script)) = transaction(plan)? else { return Ok(Vec::new()) };
+    let Some((changes, script)) = transaction(plan, &observe(plan)?) else { return Ok(Vec::new()) };
     // As with the probe: a base chain that the kernel takes back costs the packets that wait in its queues.
     let hookless = script.lines().filter(|line| !line.trim_start().starts_with("type filter hook"));
     run(&words(&["nft", "-c", "-f", "-"]), &hookless.collect::<Vec<&str>>().join("\n"))?;
@@ -220,18 +221,16 @@ pub(super) fn check(plan: &Plan) -> Result<Vec<Change>, Failure> {
 }
 
 /// What is to be changed, and the script that does; `None` if all stands.
-fn transaction(plan: &Plan) -> Result<Option<(Vec<Change>, String)>, Failure> {
-    let listing = Listing::ask()?;
-    let before = listing.as_ref().map_or_else(|| Observed::nothing(plan), |l| l.observed(plan));
-    if before.in_force() {
-        return Ok(None);
+fn transaction(plan: &Plan, seen: &Observed) -> Option<(Vec<Change>, String)> {
+    if seen.in_force() {
+        return None;
     }
-    let misplaced = listing.as_ref().is_some_and(|listing| !listing.misplaced.is_empty());
     let script = nft_script(plan);
     // A base chain cannot be moved. Waiting packets die with it, but kordon never made it so.
-    let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
+    let script =
+        if seen.misplaced { format!("delete table inet kordon\n{script}") } else { script };
     let mut changes = Vec::new();
-    for (half, was) in [(Half::Gate, &before.gate[0]), (Half::Hold, &before.hold[0])] {
+    for (half, was) in [(Half::Gate, &seen.gate[0]), (Half::Hold, &seen.hold[0])] {
         let verb = match (half, !plan.gate, was) {
             (Half::Gate, true, Presence::Absent) => continue,
             (Half::Gate, true, Presence::AsPlanned | Presence::Different(_)) => Verb::Remove,
@@ -241,7 +240,7 @@ fn transaction(plan: &Plan) -> Result<Option<(Vec<Change>, String)>, Failure> {
         };
         changes.push(Change::new(verb, format!("{} {PLACE}", half.label())));
     }
-    Ok(Some((changes, script)))
+    Some((changes, script))
 }
 
 /// Puts the gate alone into force, in one transaction; hold stays as it is. Returns what was changed.

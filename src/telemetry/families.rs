@@ -79,7 +79,7 @@ declare! {
     GATE_DROPPED: Counter "kordon_gate_dropped_packets_total" ["family"]
         "Packets that reached the gate without kordon's mark, as the kernel counts them, at most 5 s old. Only where kordon manages the rules.";
     RULES_PRESENT: Gauge "kordon_rules_present" []
-        "1 if hold and gate stand in the kernel as planned, when last asked (250 ms after any change). Only where kordon manages the rules.";
+        "1 if hold and gate stand in the kernel as planned, when last asked (at once after a change, 250 ms later where the kernel does not say that there was one). Only where kordon manages the rules.";
     RULES_REARMED: Counter "kordon_rules_rearmed_total" []
         "How often the rules were not as planned and were put back.";
     DURATION: Histogram "kordon_decision_duration_seconds" []
