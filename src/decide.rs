@@ -3,6 +3,10 @@
 //! No lock, no allocation, no clock, no I/O, no log. The verdict follows from the reason
 //! ([`Reason::verdict`](crate::verdict::Reason::verdict)).
 
+mod memory;
+
+pub use memory::FlowMemory;
+
 use crate::config::Action;
 use crate::packet::{self, Addresses, Headers, Held};
 use crate::ruleset::{Hit, Ruleset};

@@ -5,6 +5,12 @@
 
 use std::fmt;
 
+mod hidden;
+mod tunnel;
+
+pub use hidden::{Embedding, Redirect};
+pub use tunnel::Tunnel;
+
 /// The answer to a held packet, before the mode (monitor or enforce) is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {

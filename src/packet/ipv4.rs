@@ -43,5 +43,8 @@ pub(super) fn parse(held: Held<'_>) -> Result<Headers, Unparsable> {
         protocol,
         ports: if fragment == Fragment::Later { None } else { ports(protocol, transport) },
         fragment,
+        redirect: None,
+        authenticated: false,
+        transport: header as u16,
     })
 }

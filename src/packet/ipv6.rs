@@ -38,6 +38,9 @@ pub(super) fn parse(held: Held<'_>) -> Result<Headers, Unparsable> {
             ports(chain.protocol, chain.transport)
         },
         fragment: chain.fragment,
+        redirect: None,
+        authenticated: false,
+        transport: held.bytes.len().saturating_sub(chain.transport.len()) as u16,
     })
 }
 

