@@ -190,7 +190,7 @@ impl PacketQueue for MadeUp {
 
     fn held(&self, index: usize) -> Held<'_> {
         let bytes = self.slab.get(index * COPY..(index + 1) * COPY).unwrap_or_default();
-        Held { bytes, length: LENGTH as u32, aggregate: false }
+        Held { length: LENGTH as u32, ..Held::from(bytes) }
     }
 
     fn judge(&mut self, index: usize, verdict: Verdict) {
@@ -212,7 +212,12 @@ impl PacketQueue for MadeUp {
 
 /// The account of one packet thread of an enforcing daemon with one declared camera.
 fn account() -> (Account, Receiver<Event>) {
-    let camera = NamedCamera { name: "gate".to_owned(), address: IpAddr::V4(CAMERA4) };
+    let camera = NamedCamera {
+        name: "gate".to_owned(),
+        addresses: vec![IpAddr::V4(CAMERA4)],
+        mac: None,
+        site: None,
+    };
     let (send, events) = counters::events();
     let cameras = Arc::new(CameraPlaces::new(&[camera]));
     let account = Account::new(Arc::new(Shard::new(1)), cameras, send, Mode::Enforce);

@@ -15,12 +15,12 @@ mod times;
 
 pub use times::{BUCKETS, DecisionTimes};
 
-use crate::config::{Mode, NamedCamera};
+use crate::config::{Mac, Mode, NamedCamera};
 use crate::decide::Decision;
 use crate::packet::{Addresses, Held};
 use crate::ruleset::Ruleset;
 use crate::stance::Heard;
-use crate::verdict::{Family, Reason, Unparsable, Verdict};
+use crate::verdict::{Family, Reason, Tunnel, Unparsable, Verdict};
 
 /// The most list names that one process may see in its life, the empty one (no list) included.
 pub const PLACES: usize = 1024;
@@ -68,7 +68,20 @@ impl Volume {
 }
 
 /// The reasons that stop a packet, or would in another mode, in the order of their places.
-pub const STOPPING: [&str; 3] = ["blocked", "monitored", "unparsable"];
+pub const STOPPING: [&str; 12] = [
+    "blocked",
+    "monitored",
+    "unparsable",
+    "embedded",
+    "martian",
+    "redirected",
+    "tunnel",
+    "tunnel_inside",
+    "tunnel_unreadable",
+    "header_cut",
+    "forged",
+    "not_allowed",
+];
 
 #[inline]
 fn stopping_place(reason: Reason) -> Option<usize> {
@@ -76,7 +89,16 @@ fn stopping_place(reason: Reason) -> Option<usize> {
         Reason::Blocked => Some(0),
         Reason::Monitored => Some(1),
         Reason::Unparsable(_) => Some(2),
-        Reason::NoMatch | Reason::Exempt => None,
+        Reason::Embedded(_) => Some(3),
+        Reason::Martian(_) => Some(4),
+        Reason::Redirected(_) => Some(5),
+        Reason::Tunnel(_) => Some(6),
+        Reason::Inside(_) => Some(7),
+        Reason::Unreadable(_) => Some(8),
+        Reason::HeaderCut => Some(9),
+        Reason::Forged(_) => Some(10),
+        Reason::NotAllowed => Some(11),
+        Reason::NoMatch | Reason::Exempt | Reason::TunnelAccepted(_) => None,
     }
 }
 
@@ -114,6 +136,15 @@ pub struct CameraCounters {
     pub would_drop: Counter,
 }
 
+/// What one tunnel's packets met.
+#[derive(Debug, Default)]
+pub struct TunnelCounters {
+    /// Recognised and dropped, by whatever the policy says of the tunnel or of what it carries.
+    pub dropped: Counter,
+    /// Recognised and passed.
+    pub passed: Counter,
+}
+
 /// One packet thread's counters.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -126,6 +157,8 @@ pub struct Shard {
     pub lists: Box<[ListCounters]>,
     /// By declared camera; the last one is everybody else.
     pub cameras: Box<[CameraCounters]>,
+    /// By tunnel, in the order of [`Tunnel::ALL`].
+    pub tunnels: [TunnelCounters; Tunnel::ALL.len()],
     /// Sampled decision times.
     pub times: DecisionTimes,
     /// Events that found no room.
@@ -146,6 +179,7 @@ impl Shard {
             unparsable: Default::default(),
             lists: (0..PLACES).map(|_| ListCounters::default()).collect(),
             cameras: (0..=cameras).map(|_| CameraCounters::default()).collect(),
+            tunnels: Default::default(),
             times: DecisionTimes::default(),
             suppressed: Counter::default(),
             alive: Counter::default(),
@@ -209,9 +243,10 @@ impl Account {
     /// Counts one decision and returns the answer for the kernel: the verdict, or accept in monitor mode.
     #[inline]
     pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
+        let monitor = rules.policies.get(decision.policy).is_some_and(|policy| policy.monitor);
         let answer = match self.mode {
-            Mode::Enforce => decision.verdict(),
-            Mode::Monitor => Verdict::Accept,
+            Mode::Enforce if !monitor => decision.verdict(),
+            Mode::Enforce | Mode::Monitor => Verdict::Accept,
         };
         let family = held.family().map_or(2, Family::index);
         if let Some(counters) = self.shard.families.get(family) {
@@ -252,16 +287,26 @@ impl Account {
         {
             counter.add(1);
         }
-        let Some(stopping) = stopping_place(decision.reason) else {
+        if let Some(tunnel) = decision.reason.tunnel()
+            && let Some(tunnel) = self.shard.tunnels.get(tunnel.index())
+        {
+            match answer {
+                Verdict::Drop => tunnel.dropped.add(1),
+                Verdict::Accept => tunnel.passed.add(1),
+            }
+        }
+        if decision.reason == Reason::Exempt {
             counters.exempted.add(1);
             return;
-        };
-        let volumes = match answer {
-            Verdict::Drop => &counters.dropped,
-            Verdict::Accept => &counters.would_drop,
-        };
-        if let Some(volume) = volumes.get(stopping) {
-            volume.add(held.length);
+        }
+        if let Some(stopping) = stopping_place(decision.reason) {
+            let volumes = match answer {
+                Verdict::Drop => &counters.dropped,
+                Verdict::Accept => &counters.would_drop,
+            };
+            if let Some(volume) = volumes.get(stopping) {
+                volume.add(held.length);
+            }
         }
         let Some(headers) = &decision.headers else { return };
         let event = Event {
@@ -270,6 +315,8 @@ impl Account {
             port: headers.ports.map(|(_, destination)| destination),
             list: place,
             reason: decision.reason,
+            hidden: decision.hidden,
+            mac: held.mac,
             dropped: answer == Verdict::Drop,
             bytes: held.length,
         };
@@ -292,6 +339,10 @@ pub struct Event {
     pub list: u16,
     /// Why.
     pub reason: Reason,
+    /// The address that it hides and that decided.
+    pub hidden: Option<IpAddr>,
+    /// The MAC address that it came from.
+    pub mac: Option<Mac>,
     /// Dropped, or only counted.
     pub dropped: bool,
     /// Length in bytes.
@@ -317,9 +368,11 @@ impl CameraPlaces {
         let mut places = CameraPlaces::default();
         for (place, camera) in cameras.iter().enumerate() {
             places.names.push(camera.name.clone());
-            match camera.address {
-                IpAddr::V4(address) => places.v4.push((address.to_bits(), place as u16)),
-                IpAddr::V6(address) => places.v6.push((address.to_bits(), place as u16)),
+            for address in &camera.addresses {
+                match address {
+                    IpAddr::V4(address) => places.v4.push((address.to_bits(), place as u16)),
+                    IpAddr::V6(address) => places.v6.push((address.to_bits(), place as u16)),
+                }
             }
         }
         places.v4.sort_unstable();

@@ -1,16 +1,28 @@
-//! The decision: (rule set, held bytes) to a reason; pure and total.
+//! The decision: (rule set, memory of flows, held bytes) to a reason; total, and the same whenever these are the same.
 //!
 //! No lock, no allocation, no clock, no I/O, no log. The verdict follows from the reason
 //! ([`Reason::verdict`](crate::verdict::Reason::verdict)).
+//!
+//! The first of these that is so is the reason: the header cannot be judged; the sender is forged; a header sends
+//! the packet elsewhere; the destination is for no wire; a list blocks it; a list blocks an address that it embeds;
+//! its tunnel may not pass, or what it carries may not; then what the lists, or the camera's policy, say of the
+//! destination.
 
+mod interfaces;
 mod memory;
 
+pub use interfaces::Interfaces;
 pub use memory::FlowMemory;
 
-use crate::config::Action;
-use crate::packet::{self, Addresses, Headers, Held};
-use crate::ruleset::{Hit, Ruleset};
-use crate::verdict::{Reason, Unparsable, Verdict};
+use std::net::IpAddr;
+
+use crate::config::{Action, TunnelAnswer, Unlisted};
+use crate::packet::{self, Addresses, Headers, Held, Inner};
+use crate::ruleset::{Hit, Policy, PolicyId, Ruleset};
+use crate::verdict::{Reason, Tunnel, Unparsable, Verdict};
+
+/// How many tunnels within one another are read.
+const MOST_NESTED: usize = 4;
 
 /// What was decided about one held packet, and by what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +33,10 @@ pub struct Decision {
     pub headers: Option<Headers>,
     /// The entry that decided, if one did.
     pub hit: Option<Hit>,
+    /// The policy of the packet's source.
+    pub policy: PolicyId,
+    /// The address that the packet hides and that decided: an embedded one, or a destination within a tunnel.
+    pub hidden: Option<IpAddr>,
 }
 
 impl Decision {
@@ -31,11 +47,39 @@ impl Decision {
     }
 }
 
+/// What one packet thread remembers.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Of flows.
+    pub flows: FlowMemory,
+    /// Of interfaces.
+    pub interfaces: Interfaces,
+}
+
+impl Memory {
+    /// Takes note of the time, in whole seconds since any moment that stays the same; once per batch.
+    #[inline]
+    pub fn tick(&mut self, now: u32) {
+        self.flows.tick(now);
+        self.interfaces.tick(now);
+    }
+}
+
 /// Decides about one held packet.
 #[inline]
-pub fn decide<'a>(rules: &Ruleset, held: impl Into<Held<'a>>) -> Decision {
-    let parsed = packet::parse(held.into());
-    conclude(parsed, look_up(rules, &parsed))
+pub fn decide<'a>(rules: &Ruleset, memory: &mut Memory, held: impl Into<Held<'a>>) -> Decision {
+    let held = held.into();
+    let parsed = packet::parse(held);
+    let found = look_up(rules, &parsed);
+    conclude(rules, memory, held, parsed, found)
+}
+
+/// Decides about a packet as if its source had this policy.
+pub fn decide_under<'a>(rules: &Ruleset, policy: PolicyId, held: impl Into<Held<'a>>) -> Decision {
+    let held = held.into();
+    let parsed = packet::parse(held);
+    let found = look_up_under(rules, policy, &parsed);
+    conclude(rules, &mut Memory::default(), held, parsed, found)
 }
 
 /// Decides about each packet of a batch, as [`decide`] does, and leaves the outcome in `decisions`.
@@ -45,58 +89,252 @@ pub fn decide<'a>(rules: &Ruleset, held: impl Into<Held<'a>>) -> Decision {
 #[inline]
 pub fn decide_all<'a>(
     rules: &Ruleset,
-    batch: impl Iterator<Item = Held<'a>>,
+    memory: &mut Memory,
+    batch: impl Iterator<Item = Held<'a>> + Clone,
     decisions: &mut Decisions,
 ) {
-    decisions.parsed.clear();
-    decisions.parsed.extend(batch.map(packet::parse));
-    decisions.hits.clear();
-    decisions.hits.extend(decisions.parsed.iter().map(|parsed| look_up(rules, parsed)));
+    let Decisions { parsed, found, made } = decisions;
+    parsed.clear();
+    parsed.extend(batch.clone().map(packet::parse));
+    found.clear();
+    found.extend(parsed.iter().map(|parsed| look_up(rules, parsed)));
+    made.clear();
+    let each = batch.zip(parsed.iter().zip(found.iter()));
+    made.extend(each.map(|(held, (parsed, found))| conclude(rules, memory, held, *parsed, *found)));
 }
 
 /// The decisions about one batch; its room is used again for the next.
 #[derive(Default)]
 pub struct Decisions {
     parsed: Vec<Result<Headers, Unparsable>>,
-    hits: Vec<Option<Hit>>,
+    found: Vec<Found>,
+    made: Vec<Decision>,
 }
 
 impl Decisions {
     /// Room for batches of up to `packets`.
     pub fn for_batches_of(packets: usize) -> Self {
-        Decisions { parsed: Vec::with_capacity(packets), hits: Vec::with_capacity(packets) }
+        Decisions {
+            parsed: Vec::with_capacity(packets),
+            found: Vec::with_capacity(packets),
+            made: Vec::with_capacity(packets),
+        }
     }
 
     /// The decisions, in the order of the batch.
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = Decision> {
-        self.parsed.iter().zip(&self.hits).map(|(parsed, hit)| conclude(*parsed, *hit))
+    pub fn iter(&self) -> impl Iterator<Item = &Decision> {
+        self.made.iter()
+    }
+}
+
+/// What look-ups found: the source's policy, and the destination's entry.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    policy: PolicyId,
+    hit: Option<Hit>,
+}
+
+#[inline]
+fn look_up(rules: &Ruleset, parsed: &Result<Headers, Unparsable>) -> Found {
+    let Ok(headers) = parsed else { return Found::default() };
+    look_up_under(rules, rules.policies.of(headers.addresses.source()), parsed)
+}
+
+#[inline]
+fn look_up_under(rules: &Ruleset, policy: PolicyId, parsed: &Result<Headers, Unparsable>) -> Found {
+    let of = rules.policies.get(policy).zip(parsed.as_ref().ok());
+    let hit = of.and_then(|(of, headers)| destination(rules, of, &headers.addresses));
+    Found { policy, hit }
+}
+
+/// What the destination of a packet, or of one within it, meets.
+#[inline]
+fn destination(rules: &Ruleset, policy: &Policy, addresses: &Addresses) -> Option<Hit> {
+    match addresses {
+        Addresses::V4 { destination, .. } => policy.lookup4(rules.table(), *destination),
+        Addresses::V6 { destination, .. } => policy.lookup6(rules.table(), *destination),
     }
 }
 
 #[inline]
-fn look_up(rules: &Ruleset, parsed: &Result<Headers, Unparsable>) -> Option<Hit> {
-    match parsed.as_ref().ok()?.addresses {
-        Addresses::V4 { destination, .. } => rules.table().lookup4(destination),
-        Addresses::V6 { destination, .. } => rules.table().lookup6(destination),
-    }
-}
-
-#[inline]
-fn conclude(parsed: Result<Headers, Unparsable>, hit: Option<Hit>) -> Decision {
+fn conclude(
+    rules: &Ruleset,
+    memory: &mut Memory,
+    held: Held<'_>,
+    parsed: Result<Headers, Unparsable>,
+    found: Found,
+) -> Decision {
     let headers = match parsed {
         Ok(headers) => headers,
-        Err(cause) => {
-            return Decision { reason: Reason::Unparsable(cause), headers: None, hit: None };
+        Err(cause) => return undecided(Reason::Unparsable(cause), found.policy),
+    };
+    let Some(policy) = rules.policies.get(found.policy) else {
+        // There is no rule set without a policy.
+        return undecided(Reason::NotAllowed, found.policy);
+    };
+    let made = |outcome: Outcome| Decision {
+        reason: outcome.reason,
+        headers: Some(headers),
+        hit: outcome.hit,
+        policy: found.policy,
+        hidden: outcome.hidden,
+    };
+    let zone = memory.interfaces.zone(rules, held.interface);
+    if let Some(forgery) = rules.senders.forged(headers.addresses.source(), zone, held.mac) {
+        return made(Outcome::of(Reason::Forged(forgery)));
+    }
+    if let Some(outcome) = elsewhere(rules, policy, &headers, found.hit) {
+        return made(outcome);
+    }
+    made(match tunnelled(rules, memory, policy, &headers, held) {
+        Some(Passage::Refused(outcome)) => outcome,
+        Some(Passage::Accepted(tunnel)) => {
+            listed(policy, found.hit, Reason::TunnelAccepted(tunnel))
         }
+        None => listed(policy, found.hit, Reason::NoMatch),
+    })
+}
+
+fn undecided(reason: Reason, policy: PolicyId) -> Decision {
+    Decision { reason, headers: None, hit: None, policy, hidden: None }
+}
+
+/// A reason with what it refers to.
+#[derive(Debug, Clone, Copy)]
+struct Outcome {
+    reason: Reason,
+    hit: Option<Hit>,
+    hidden: Option<IpAddr>,
+}
+
+impl Outcome {
+    fn of(reason: Reason) -> Outcome {
+        Outcome { reason, hit: None, hidden: None }
+    }
+}
+
+/// What stops a packet whatever it carries: where its header, its destination or an address in that leads.
+#[inline]
+fn elsewhere(
+    rules: &Ruleset,
+    policy: &Policy,
+    headers: &Headers,
+    hit: Option<Hit>,
+) -> Option<Outcome> {
+    if let Some(redirect) = headers.redirect
+        && !(rules.policies.accept_mobile_ipv6 && redirect.is_mobile_ipv6())
+    {
+        return Some(Outcome::of(Reason::Redirected(redirect)));
+    }
+    let blocked = |hit: Option<Hit>| hit.filter(|hit| hit.action == Action::Block);
+    let Addresses::V6 { destination, .. } = headers.addresses else {
+        return blocked(hit).map(|hit| Outcome { hit: Some(hit), ..Outcome::of(Reason::Blocked) });
     };
-    let reason = match hit.map(|hit| hit.action) {
-        None => Reason::NoMatch,
-        Some(Action::Block) => Reason::Blocked,
-        Some(Action::Allow) => Reason::Exempt,
-        Some(Action::Monitor) => Reason::Monitored,
+    let embedded = packet::embedded(destination, &rules.policies.nat64);
+    let mut hidden = embedded.iter();
+    if let Some((how, address)) = hidden.clone().find(|(how, _)| how.is_martian()) {
+        let hidden = Some(IpAddr::V4(address));
+        return Some(Outcome { hidden, ..Outcome::of(Reason::Martian(how)) });
+    }
+    if let Some(hit) = blocked(hit) {
+        return Some(Outcome { hit: Some(hit), ..Outcome::of(Reason::Blocked) });
+    }
+    hidden.find_map(|(how, address)| {
+        let hit = blocked(policy.lookup4(rules.table(), address))?;
+        let hidden = Some(IpAddr::V4(address));
+        Some(Outcome { reason: Reason::Embedded(how), hit: Some(hit), hidden })
+    })
+}
+
+/// How a tunnel's packet fares.
+enum Passage {
+    Refused(Outcome),
+    Accepted(Tunnel),
+}
+
+/// Whether the packet belongs to a tunnel, and what its policy says of that.
+#[inline]
+fn tunnelled(
+    rules: &Ruleset,
+    memory: &mut Memory,
+    policy: &Policy,
+    headers: &Headers,
+    held: Held<'_>,
+) -> Option<Passage> {
+    let tunnel = memory.flows.tunnel(headers, held);
+    let Some(tunnel) = tunnel else {
+        let cut = headers.lacks_transport(held) && !policy.tunnels.accept_all();
+        return cut.then(|| Passage::Refused(Outcome::of(Reason::HeaderCut)));
     };
-    Decision { reason, headers: Some(headers), hit }
+    Some(match policy.tunnels.answer(tunnel) {
+        TunnelAnswer::Drop => Passage::Refused(Outcome::of(Reason::Tunnel(tunnel))),
+        TunnelAnswer::Accept => Passage::Accepted(tunnel),
+        TunnelAnswer::Inspect => {
+            inspect(rules, memory, policy, tunnel, packet::inner(tunnel, headers, held))
+        }
+    })
+}
+
+/// Judges what a tunnel carries, and what that carries.
+fn inspect(
+    rules: &Ruleset,
+    memory: &mut Memory,
+    policy: &Policy,
+    outermost: Tunnel,
+    mut carried: Inner<'_>,
+) -> Passage {
+    let refused = |reason| Passage::Refused(Outcome::of(reason));
+    for _ in 0..MOST_NESTED {
+        let held = match carried {
+            Inner::Nothing => return Passage::Accepted(outermost),
+            Inner::Unreadable => return refused(Reason::Unreadable(outermost)),
+            Inner::Packet(held) => held,
+        };
+        let Ok(headers) = packet::parse(held) else {
+            return refused(Reason::Unreadable(outermost));
+        };
+        let hit = destination(rules, policy, &headers.addresses);
+        let hidden = Some(headers.addresses.destination());
+        if let Some(Outcome { hit, .. }) = elsewhere(rules, policy, &headers, hit) {
+            return Passage::Refused(Outcome { reason: Reason::Inside(outermost), hit, hidden });
+        }
+        if !listed(policy, hit, Reason::NoMatch).reason.passes() {
+            return Passage::Refused(Outcome { reason: Reason::Inside(outermost), hit, hidden });
+        }
+        let Some(tunnel) = memory.flows.tunnel(&headers, held) else {
+            return match headers.lacks_transport(held) {
+                true => refused(Reason::HeaderCut),
+                false => Passage::Accepted(outermost),
+            };
+        };
+        match policy.tunnels.answer(tunnel) {
+            TunnelAnswer::Drop => {
+                return Passage::Refused(Outcome {
+                    reason: Reason::Inside(outermost),
+                    hit: None,
+                    hidden,
+                });
+            }
+            TunnelAnswer::Accept => return Passage::Accepted(outermost),
+            TunnelAnswer::Inspect => carried = packet::inner(tunnel, &headers, held),
+        }
+    }
+    refused(Reason::Unreadable(outermost))
+}
+
+/// What the lists, and where they say nothing the policy, say of a destination that no list blocks.
+#[inline]
+fn listed(policy: &Policy, hit: Option<Hit>, unlisted: Reason) -> Outcome {
+    let reason = match (hit.map(|hit| hit.action), policy.unlisted) {
+        (Some(Action::Allow), _) => Reason::Exempt,
+        (Some(Action::Block), _) => Reason::Blocked,
+        // To be watched is not to be allowed.
+        (Some(Action::Monitor) | None, Unlisted::Drop) => Reason::NotAllowed,
+        (Some(Action::Monitor), Unlisted::Accept) => Reason::Monitored,
+        (None, Unlisted::Accept) => unlisted,
+    };
+    Outcome { reason, hit, hidden: None }
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::blocklist::{Country, Sources};
 use crate::config::{Day, ListKind, Mode};
-use crate::decide::decide;
+use crate::decide::{Memory, decide, decide_under};
+use crate::failure::{ExitStatus, Failure};
 use crate::packet::synthetic;
 use crate::ruleset::{ListInfo, Match, Ruleset};
 use crate::verdict::Verdict;
@@ -37,6 +38,18 @@ pub struct Explanation {
     pub verdict: String,
     /// Why, as in metrics.
     pub reason: String,
+    /// The same in words.
+    #[serde(default)]
+    pub said: String,
+    /// The address that it embeds and that decided.
+    #[serde(default)]
+    pub hidden: Option<IpAddr>,
+    /// The camera asked about, as it was named.
+    #[serde(default)]
+    pub camera: Option<String>,
+    /// The policy by which it was judged; null: everybody's.
+    #[serde(default)]
+    pub policy: Option<String>,
     /// `enforce` or `monitor`; `enforce, paused` in a pause.
     pub mode: String,
     /// What a packet meets: `passes`, `dropped`, or `would be dropped` in monitor mode and in a pause.
@@ -104,29 +117,71 @@ pub const RUNNING: &str = "running";
 /// A rule set read from files by a command.
 pub const FILES: &str = "files: not in force";
 
-/// Explains what a packet to `address` meets under `rules`.
-pub fn explain(rules: &Ruleset, mode: Mode, source: &str, address: IpAddr) -> Explanation {
-    let bytes = synthetic::packet_to(address);
-    let decision = decide(rules, bytes.as_slice());
-    let winner = decision.hit.and_then(|hit| rules.table().origin_of(address, hit));
-    let also = rules.matches(address).into_iter().filter(|entry| Some(*entry) != winner);
+/// Who is asked about besides an address: the addresses of a camera that the configuration names, or one address.
+///
+/// # Errors
+/// 2 where it is neither.
+pub fn camera(rules: &Ruleset, name: &str) -> Result<Vec<IpAddr>, Failure> {
+    if let Some(camera) = rules.senders.cameras.iter().find(|camera| camera.name == name) {
+        return Ok(camera.addresses.clone());
+    }
+    name.parse().map(|address| vec![address]).map_err(|_| {
+        let message = format!("`{name}` is neither a camera of the configuration nor an address");
+        Failure::new(ExitStatus::Usage, message)
+    })
+}
+
+/// Explains what a packet to `address` meets under `rules`, from a camera or, without one, from anybody whom no policy
+/// names.
+///
+/// # Errors
+/// As [`camera`].
+pub fn explain(
+    rules: &Ruleset,
+    mode: Mode,
+    source: &str,
+    address: IpAddr,
+    from: Option<&str>,
+) -> Result<Explanation, Failure> {
+    let addresses = from.map_or(Ok(Vec::new()), |name| camera(rules, name))?;
+    let sender = addresses.iter().find(|sender| sender.is_ipv4() == address.is_ipv4());
+    let bytes = synthetic::packet(sender.copied(), address);
+    let mut decision = decide(rules, &mut Memory::default(), bytes.as_slice());
+    if sender.is_none()
+        && let Some(other) = addresses.first()
+    {
+        // The camera has no address of this family: its policy judges all the same.
+        decision = decide_under(rules, rules.policies.of(*other), bytes.as_slice());
+    }
+    let policy = rules.policies.get(decision.policy);
+    let listed = decision.hidden.unwrap_or(address);
+    let winner = decision.hit.and_then(|hit| rules.table().origin_of(listed, hit));
+    let counts = |entry: &Match| policy.is_none_or(|policy| policy.has(entry.list));
+    let also = rules.matches(address).into_iter();
+    let also = also.filter(|entry| Some(*entry) != winner && counts(entry));
+    let monitor = policy.is_some_and(|policy| policy.monitor);
+    let mode = if monitor { Mode::Monitor } else { mode };
     let outcome = match (decision.verdict(), mode) {
         (Verdict::Accept, _) => "passes",
         (Verdict::Drop, Mode::Enforce) => "dropped",
         (Verdict::Drop, Mode::Monitor) => "would be dropped",
     };
-    Explanation {
+    Ok(Explanation {
         schema: 1,
         address,
         verdict: decision.verdict().to_string(),
         reason: decision.reason.label().to_owned(),
+        said: decision.reason.to_string(),
+        hidden: decision.hidden,
+        camera: from.map(str::to_owned),
+        policy: policy.map(|policy| policy.name.clone()).filter(|name| !name.is_empty()),
         mode: mode.label().to_owned(),
         outcome: outcome.to_owned(),
         source: source.to_owned(),
         generation: rules.generation,
         winner: winner.and_then(|entry| name(rules, entry)),
         also: also.filter_map(|entry| name(rules, entry)).collect(),
-    }
+    })
 }
 
 /// Changes an answer to what is so while drops are paused.

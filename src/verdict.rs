@@ -8,7 +8,7 @@ use std::fmt;
 mod hidden;
 mod tunnel;
 
-pub use hidden::{Embedding, Redirect};
+pub use hidden::{Embedding, Forgery, Redirect};
 pub use tunnel::Tunnel;
 
 /// The answer to a held packet, before the mode (monitor or enforce) is applied.
@@ -76,11 +76,13 @@ pub enum Unparsable {
     HeaderChainTooLong,
     /// An IPv6 extension header whose length runs beyond the packet.
     ExtensionLength,
+    /// An IPv4 option whose length runs beyond the header, or is less than two.
+    Options,
 }
 
 impl Unparsable {
     /// All causes, in the order of [`Unparsable::index`].
-    pub const ALL: [Unparsable; 7] = [
+    pub const ALL: [Unparsable; 8] = [
         Unparsable::Empty,
         Unparsable::Version,
         Unparsable::Truncated,
@@ -88,6 +90,7 @@ impl Unparsable {
         Unparsable::TotalLength,
         Unparsable::HeaderChainTooLong,
         Unparsable::ExtensionLength,
+        Unparsable::Options,
     ];
 
     /// A place in an array of [`Unparsable::ALL`].
@@ -105,6 +108,7 @@ impl Unparsable {
             Unparsable::TotalLength => "total_length",
             Unparsable::HeaderChainTooLong => "header_chain_too_long",
             Unparsable::ExtensionLength => "extension_length",
+            Unparsable::Options => "options",
         }
     }
 }
@@ -118,8 +122,28 @@ pub enum Reason {
     Exempt,
     /// A `monitor` list names the destination and no `block` list does: passes, and is counted.
     Monitored,
+    /// It belongs to a tunnel that may pass, and no list names its destination.
+    TunnelAccepted(Tunnel),
     /// A `block` list names the destination.
     Blocked,
+    /// A `block` list names the IPv4 address that the destination embeds.
+    Embedded(Embedding),
+    /// The destination is an address that has no business on a wire.
+    Martian(Embedding),
+    /// A header sends the packet elsewhere.
+    Redirected(Redirect),
+    /// It belongs to a tunnel.
+    Tunnel(Tunnel),
+    /// A packet within this tunnel goes where it may not.
+    Inside(Tunnel),
+    /// What this tunnel carries was to be judged and cannot be read.
+    Unreadable(Tunnel),
+    /// A first fragment ends before its transport header does, which could hide a tunnel.
+    HeaderCut,
+    /// The sender is not who it claims to be.
+    Forged(Forgery),
+    /// No list names the destination, and the camera's policy drops what no list allows.
+    NotAllowed,
     /// The header cannot be judged.
     Unparsable(Unparsable),
 }
@@ -128,9 +152,26 @@ impl Reason {
     /// The verdict that follows from this reason.
     pub const fn verdict(self) -> Verdict {
         match self {
-            Reason::NoMatch | Reason::Exempt | Reason::Monitored => Verdict::Accept,
-            Reason::Blocked | Reason::Unparsable(_) => Verdict::Drop,
+            Reason::NoMatch | Reason::Exempt | Reason::Monitored | Reason::TunnelAccepted(_) => {
+                Verdict::Accept
+            }
+            Reason::Blocked
+            | Reason::Embedded(_)
+            | Reason::Martian(_)
+            | Reason::Redirected(_)
+            | Reason::Tunnel(_)
+            | Reason::Inside(_)
+            | Reason::Unreadable(_)
+            | Reason::HeaderCut
+            | Reason::Forged(_)
+            | Reason::NotAllowed
+            | Reason::Unparsable(_) => Verdict::Drop,
         }
+    }
+
+    /// The verdict is to accept.
+    pub const fn passes(self) -> bool {
+        matches!(self.verdict(), Verdict::Accept)
     }
 
     /// The label value in metrics and messages.
@@ -139,8 +180,39 @@ impl Reason {
             Reason::NoMatch => "no_match",
             Reason::Exempt => "exempt",
             Reason::Monitored => "monitored",
+            Reason::TunnelAccepted(_) => "tunnel_accepted",
             Reason::Blocked => "blocked",
+            Reason::Embedded(_) => "embedded",
+            Reason::Martian(_) => "martian",
+            Reason::Redirected(_) => "redirected",
+            Reason::Tunnel(_) => "tunnel",
+            Reason::Inside(_) => "tunnel_inside",
+            Reason::Unreadable(_) => "tunnel_unreadable",
+            Reason::HeaderCut => "header_cut",
+            Reason::Forged(_) => "forged",
+            Reason::NotAllowed => "not_allowed",
             Reason::Unparsable(_) => "unparsable",
+        }
+    }
+
+    /// The tunnel that it is about, if it is about one.
+    pub const fn tunnel(self) -> Option<Tunnel> {
+        match self {
+            Reason::TunnelAccepted(tunnel)
+            | Reason::Tunnel(tunnel)
+            | Reason::Inside(tunnel)
+            | Reason::Unreadable(tunnel) => Some(tunnel),
+            Reason::NoMatch
+            | Reason::Exempt
+            | Reason::Monitored
+            | Reason::Blocked
+            | Reason::Embedded(_)
+            | Reason::Martian(_)
+            | Reason::Redirected(_)
+            | Reason::HeaderCut
+            | Reason::Forged(_)
+            | Reason::NotAllowed
+            | Reason::Unparsable(_) => None,
         }
     }
 }
@@ -151,7 +223,17 @@ impl fmt::Display for Reason {
             Reason::NoMatch => f.write_str("no match"),
             Reason::Exempt => f.write_str("exempt"),
             Reason::Monitored => f.write_str("monitored"),
+            Reason::TunnelAccepted(tunnel) => write!(f, "{tunnel}, which may pass"),
             Reason::Blocked => f.write_str("blocked"),
+            Reason::Embedded(how) => write!(f, "embedded address ({})", how.label()),
+            Reason::Martian(how) => write!(f, "{} address, which is for no wire", how.label()),
+            Reason::Redirected(how) => write!(f, "redirected ({})", how.label()),
+            Reason::Tunnel(tunnel) => write!(f, "tunnel ({tunnel})"),
+            Reason::Inside(tunnel) => write!(f, "within a tunnel ({tunnel})"),
+            Reason::Unreadable(tunnel) => write!(f, "tunnel that cannot be read ({tunnel})"),
+            Reason::HeaderCut => f.write_str("first fragment without its transport header"),
+            Reason::Forged(how) => write!(f, "forged ({})", how.label()),
+            Reason::NotAllowed => f.write_str("not allowed by its policy"),
             Reason::Unparsable(cause) => write!(f, "unparsable ({})", cause.label()),
         }
     }

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use crate::config::Mode;
 use crate::counters::Account;
-use crate::decide::{Decisions, decide_all};
+use crate::decide::{Decisions, Memory, decide_all};
 use crate::failure::Failure;
 use crate::queue::{BATCH, PacketQueue};
 use crate::ruleset::Follower;
@@ -27,6 +27,7 @@ pub struct Worker<Q> {
     rules: Follower,
     account: Account,
     began: Instant,
+    memory: Memory,
     decisions: Decisions,
     stance: Arc<Stance>,
     /// The terms on which the present batch is answered.
@@ -51,7 +52,9 @@ impl<Q: PacketQueue> Worker<Q> {
         account.shard().mark_alive(began.elapsed());
         let posted = stance.read();
         let decisions = Decisions::for_batches_of(BATCH);
-        Worker { queue, rules, account, began, decisions, stance, posted, mark, unsettled: true }
+        let memory = Memory::default();
+        let unsettled = true;
+        Worker { queue, rules, account, began, memory, decisions, stance, posted, mark, unsettled }
     }
 
     /// Judges packets until told to stop.
@@ -79,13 +82,19 @@ impl<Q: PacketQueue> Worker<Q> {
         let rules = self.rules.current();
         let received = Instant::now();
         let batch = (0..count).map(|index| self.queue.held(index));
-        decide_all(rules, batch, &mut self.decisions);
+        self.memory.tick(received.duration_since(self.began).as_secs() as u32);
+        self.memory.interfaces.learn(
+            rules,
+            batch.clone().map(|held| held.interface),
+            interface_name,
+        );
+        decide_all(rules, &mut self.memory, batch, &mut self.decisions);
         if count > 0 {
             // The mean: the clock costs as much as half a decision.
             self.account.shard().times.note(received.elapsed() / count as u32);
         }
         for (index, decision) in self.decisions.iter().enumerate() {
-            let answer = self.account.count(rules, self.queue.held(index), &decision);
+            let answer = self.account.count(rules, self.queue.held(index), decision);
             self.queue.judge(index, answer);
         }
         let since_start = received.duration_since(self.began);
@@ -120,6 +129,11 @@ impl<Q: PacketQueue> Worker<Q> {
         }
         self.unsettled = false;
     }
+}
+
+/// The name of the interface with this number, if it is still there.
+fn interface_name(number: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(number).ok()?.into_string().ok()
 }
 
 /// The mark of accepted packets on these terms; where they ask for none, kordon's bits are cleared.

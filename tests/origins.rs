@@ -475,7 +475,7 @@ fn only_who_puts_a_rule_set_in_force_writes_what_tables_said_and_why_names_what_
         Ruleset::load(&config, |_| Some(0), None).unwrap()
     };
     let why = |rules: &Ruleset, address: &str| {
-        explain(rules, Mode::Enforce, "test", address.parse().unwrap())
+        explain(rules, Mode::Enforce, "test", address.parse().unwrap(), None).unwrap()
     };
     let mut first = load();
     assert_eq!(fs::read_dir(&state).unwrap().count(), 0, "reading leaves nothing");

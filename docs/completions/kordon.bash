@@ -2302,12 +2302,16 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__why)
-            opts="-o -c -h --running --exit-code --output --config --socket --help"
+            opts="-o -c -h --camera --running --exit-code --output --config --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --camera)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
                     return 0

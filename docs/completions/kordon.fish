@@ -72,6 +72,7 @@ json\t'For programs'"
 complete -c kordon -n "__fish_kordon_using_subcommand doctor" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand doctor" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand why" -l camera -d 'As this camera would be judged: its name in the configuration, or an address' -r
 complete -c kordon -n "__fish_kordon_using_subcommand why" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'
 csv\t'For spreadsheets'"

@@ -31,6 +31,10 @@ pub(super) struct Args {
     #[arg(required = true, value_name = "ADDRESS", value_parser = question)]
     questions: Vec<Question>,
 
+    /// As this camera would be judged: its name in the configuration, or an address
+    #[arg(long, value_name = "CAMERA")]
+    camera: Option<String>,
+
     /// Ask the running daemon even though --config is given
     #[arg(long)]
     running: bool,
@@ -74,8 +78,8 @@ fn question(text: &str) -> Result<Question, String> {
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
     let replies = place.running_or_files(
         args.running,
-        || by_daemon(place, &args.questions),
-        || by_files(place, &args.questions),
+        || by_daemon(place, args),
+        || by_files(place, args),
     )?;
     match args.output {
         Rows::Csv => output::data(&rows::csv(&replies))?,
@@ -101,7 +105,8 @@ impl Reply {
     }
 }
 
-fn by_daemon(place: &Place, questions: &[Question]) -> Result<Vec<Reply>, Failure> {
+fn by_daemon(place: &Place, args: &Args) -> Result<Vec<Reply>, Failure> {
+    let questions = &args.questions;
     let socket = place.socket();
     let same_kind =
         |a: &Question, b: &Question| std::mem::discriminant(a) == std::mem::discriminant(b);
@@ -112,7 +117,7 @@ fn by_daemon(place: &Place, questions: &[Question]) -> Result<Vec<Reply>, Failur
             Some(Question::Prefix(_) | Question::Origin(_)) => STRETCHES,
         };
         for some in run.chunks(limit) {
-            match client::ask(&socket, &request(some))? {
+            match client::ask(&socket, &request(some, args.camera.clone()))? {
                 Answer::Why(answers) => {
                     replies.extend(answers.into_iter().map(|a| Reply::Address(Box::new(a))));
                 }
@@ -130,7 +135,7 @@ fn by_daemon(place: &Place, questions: &[Question]) -> Result<Vec<Reply>, Failur
 }
 
 /// One request for questions of one kind.
-fn request(questions: &[Question]) -> Request {
+fn request(questions: &[Question], camera: Option<String>) -> Request {
     let (mut addresses, mut prefixes, mut origins) = (Vec::new(), Vec::new(), Vec::new());
     for question in questions {
         match question {
@@ -140,28 +145,35 @@ fn request(questions: &[Question]) -> Request {
         }
     }
     match (prefixes.is_empty(), origins.is_empty()) {
-        (true, true) => Request::Why { addresses },
+        (true, true) => Request::Why { addresses, camera },
         (false, _) => Request::Prefixes { prefixes },
         (true, false) => Request::Origins { origins },
     }
 }
 
-fn by_files(place: &Place, questions: &[Question]) -> Result<Vec<Reply>, Failure> {
+fn by_files(place: &Place, args: &Args) -> Result<Vec<Reply>, Failure> {
     let config = Config::load(place.config())?;
     let rules = Ruleset::load(&config, |_| Some(0), None)?;
     let standing = Standing { mode: config.mode, paused: false };
-    let one = |question: &Question| match *question {
-        Question::Address(address) => {
-            Reply::Address(Box::new(explain(&rules, config.mode, explain::FILES, address)))
-        }
-        Question::Prefix(prefix) => {
-            Reply::Prefix(Box::new(explain_prefix(&rules, standing, explain::FILES, prefix)))
-        }
-        Question::Origin(asn) => {
-            Reply::Origin(Box::new(explain_origin(&rules, standing, explain::FILES, asn)))
-        }
+    let camera = args.camera.as_deref();
+    let one = |question: &Question| {
+        Ok(match *question {
+            Question::Address(address) => Reply::Address(Box::new(explain(
+                &rules,
+                config.mode,
+                explain::FILES,
+                address,
+                camera,
+            )?)),
+            Question::Prefix(prefix) => {
+                Reply::Prefix(Box::new(explain_prefix(&rules, standing, explain::FILES, prefix)))
+            }
+            Question::Origin(asn) => {
+                Reply::Origin(Box::new(explain_origin(&rules, standing, explain::FILES, asn)))
+            }
+        })
     };
-    Ok(questions.iter().map(one).collect())
+    args.questions.iter().map(one).collect()
 }
 
 #[cfg(test)]

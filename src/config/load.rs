@@ -4,22 +4,22 @@
 //! relative to the main file's folder, whichever file they stand in.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::raw::Raw;
 use super::source::{Source, read};
-use super::values::{
-    bytes, duration, interface, label, listen_address, network, not_empty, within,
-};
+use super::values::{bytes, duration, interface, listen_address, network, not_empty, within};
 use super::*;
 use crate::failure::{ExitStatus, Failure};
 
 /// The most packets that a packet thread has in hand.
 const BATCH: usize = 64;
-/// The most cameras with a name (each is a label value of two metrics).
-const CAMERA_LIMIT: usize = 256;
+/// Bytes of a packet that are copied if nothing is said: the headers, and where a payload begins.
+const COPIED: u16 = 128;
+/// The same where some tunnel is inspected: headers within headers.
+const COPIED_TO_INSPECT: u16 = 512;
 /// The most lists, for their counters are laid out at start.
 pub const LIST_LIMIT: usize = 255;
 /// The lists that have no file, which no list of a configuration can be named like: what cannot be blocked, what is
@@ -81,7 +81,7 @@ struct Draft {
     first: u16,
     count: Option<u16>,
     backend: QueueBackend,
-    copy_range: u16,
+    copy_range: Option<u16>,
     max_held_bytes: u64,
     buffer_bytes: Option<usize>,
     rules_backend: RulesBackend,
@@ -99,6 +99,10 @@ struct Draft {
     groups: Vec<Group>,
     recorders: Vec<Recorder>,
     local: Vec<IpNet>,
+    unlisted: Unlisted,
+    tunnels: Tunnels,
+    packets: PacketsConfig,
+    policies: Vec<DraftPolicy>,
     places: BTreeMap<(&'static str, String), String>,
 }
 
@@ -113,7 +117,7 @@ impl Draft {
             first: 40,
             count: None,
             backend: QueueBackend::Native,
-            copy_range: 128,
+            copy_range: None,
             max_held_bytes: 2 << 30,
             buffer_bytes: None,
             rules_backend: RulesBackend::Auto,
@@ -131,6 +135,10 @@ impl Draft {
             groups: shipped_groups(),
             recorders: Vec::new(),
             local: Vec::new(),
+            unlisted: Unlisted::Accept,
+            tunnels: Tunnels::default(),
+            packets: PacketsConfig::default(),
+            policies: Vec::new(),
             places: BTreeMap::new(),
         }
     }
@@ -172,6 +180,12 @@ impl Draft {
         if let Some(networks) = &raw.local.networks {
             self.local = source.check_all(networks, |text| network(text))?;
         }
+        self.unlisted = raw.default.unwrap_or(self.unlisted);
+        self.add_tunnels(&source, &raw.tunnels)?;
+        self.add_packets(&source, &raw.packets)?;
+        for policy in raw.policy {
+            self.add_policy(&source, policy)?;
+        }
         self.files.push(path.to_path_buf());
         Ok(())
     }
@@ -186,22 +200,8 @@ impl Draft {
         if let Some(networks) = &raw.cameras.networks {
             self.cameras.networks = source.check_all(networks, |text| network(text))?;
         }
-        for camera in &raw.camera {
-            let name = source.check(&camera.name, |text| label(text))?;
-            let address: IpAddr = source.check(&camera.address, |text| {
-                text.parse().map_err(|_| format!("`{text}` is not an IP address"))
-            })?;
-            self.unique(source, "camera", &name, camera.name.span())?;
-            self.unique(source, "camera address", &address.to_string(), camera.address.span())?;
-            if self.cameras.named.len() == CAMERA_LIMIT {
-                return Err(source.refuse(
-                    camera.name.span(),
-                    format!("more than {CAMERA_LIMIT} cameras have a name; leave the others out (they count as `_other`)"),
-                ));
-            }
-            self.cameras.named.push(NamedCamera { name, address });
-        }
-        Ok(())
+        self.add_sources(source, &raw.cameras.sources)?;
+        raw.camera.iter().try_for_each(|camera| self.add_camera(source, camera))
     }
 
     fn add_queue(&mut self, source: &Source<'_>, raw: &Raw) -> Result<(), Failure> {
@@ -213,7 +213,7 @@ impl Draft {
             self.count = Some(source.check(count, |number| within(*number, 1, 64))?);
         }
         if let Some(range) = &queue.copy_range {
-            self.copy_range = source.check(range, |number| within(*number, 64, 1024))?;
+            self.copy_range = Some(source.check(range, |number| within(*number, 64, 1024))?);
         }
         if let Some(size) = &queue.max_held_bytes {
             self.max_held_bytes =
@@ -314,6 +314,10 @@ impl Draft {
             )));
         }
         let max_length = u32::try_from(max_length).unwrap_or(u32::MAX);
+        let policies = self.finished_policies()?;
+        let inspect = self.tunnels.inspect_any()
+            || policies.iter().any(|policy| policy.tunnels.inspect_any());
+        let copy_range = if inspect { COPIED_TO_INSPECT } else { COPIED };
         Ok(Config {
             mode: self.mode,
             on_failure: self.on_failure,
@@ -323,7 +327,7 @@ impl Draft {
                 count,
                 count_follows_machine: self.count.is_none(),
                 backend: self.backend,
-                copy_range: self.copy_range,
+                copy_range: self.copy_range.unwrap_or(copy_range),
                 max_length,
                 buffer_bytes: self.buffer_bytes.unwrap_or_else(|| fitting_buffer(max_length)),
             },
@@ -341,6 +345,10 @@ impl Draft {
             origins: self.origins,
             groups: self.groups,
             recorders: self.recorders,
+            unlisted: self.unlisted,
+            tunnels: self.tunnels,
+            policies,
+            packets: self.packets,
             local: self.local,
             files: self.files,
         })
@@ -363,8 +371,10 @@ fn default_queue_count() -> u16 {
 }
 
 mod lists;
+mod policies;
 
 use lists::shipped_groups;
+use policies::DraftPolicy;
 
 #[cfg(test)]
 mod tests;

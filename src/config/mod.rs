@@ -8,7 +8,10 @@ mod commanded;
 mod day;
 mod formats;
 mod load;
+mod policy;
 mod raw;
+#[cfg(test)]
+pub(crate) mod samples;
 mod socket;
 mod source;
 mod values;
@@ -18,6 +21,7 @@ pub use commanded::{Commanded, Found};
 pub use day::Day;
 pub use formats::{ListFormat, OriginFormat};
 pub use load::{LIST_LIMIT, MADE_LISTS, ORIGIN_LIMIT};
+pub use policy::{Mac, PacketsConfig, PolicyConfig, TunnelAnswer, Tunnels, Unlisted};
 pub use socket::{control_socket, state_folder};
 pub use values::interface as interface_name;
 
@@ -58,6 +62,9 @@ pub struct Cameras {
     pub networks: Vec<IpNet>,
     /// If not empty: every interface but these is a camera interface.
     pub trusted_interfaces: Vec<String>,
+    /// What may come from behind an interface, for some: a packet with another source is forged. For the others
+    /// `networks` says so, where it says anything.
+    pub sources: Vec<(String, Vec<IpNet>)>,
     /// Cameras with a name, for metrics and messages.
     pub named: Vec<NamedCamera>,
 }
@@ -67,8 +74,12 @@ pub struct Cameras {
 pub struct NamedCamera {
     /// The label in metrics.
     pub name: String,
-    /// Its address.
-    pub address: IpAddr,
+    /// Its addresses, at least one.
+    pub addresses: Vec<IpAddr>,
+    /// Its MAC address: a packet that has one of the two and not the other is forged.
+    pub mac: Option<Mac>,
+    /// Where it stands.
+    pub site: Option<String>,
 }
 
 /// Which code talks to the kernel's queue.
@@ -264,6 +275,14 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// Recorders, which no list can block.
     pub recorders: Vec<Recorder>,
+    /// What an unlisted destination meets, of a camera that no policy names.
+    pub unlisted: Unlisted,
+    /// What tunnels meet, of such a camera.
+    pub tunnels: Tunnels,
+    /// What is different for some cameras.
+    pub policies: Vec<PolicyConfig>,
+    /// How packets are read.
+    pub packets: PacketsConfig,
     /// Local space beyond what is local anywhere.
     pub local: Vec<IpNet>,
     /// The files this configuration was read from, in order.

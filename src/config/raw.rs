@@ -3,11 +3,14 @@
 //! Every table denies unknown keys. A value whose meaning is checked later keeps its span, so that the
 //! refusal can name file, line and column.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
     Action, ListFormat, ListKind, Mode, OnFailure, OriginFormat, QueueBackend, RulesBackend,
+    TunnelAnswer, Unlisted,
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,6 +44,35 @@ pub(super) struct Raw {
     pub(super) recorder: Vec<RawRecorder>,
     #[serde(default)]
     pub(super) local: RawLocal,
+    pub(super) default: Option<Unlisted>,
+    #[serde(default)]
+    pub(super) tunnels: RawTunnels,
+    #[serde(default)]
+    pub(super) packets: RawPackets,
+    #[serde(default)]
+    pub(super) policy: Vec<RawPolicy>,
+}
+
+/// Tunnels and their answers.
+pub(super) type RawTunnels = BTreeMap<Spanned<String>, Spanned<TunnelAnswer>>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPackets {
+    pub(super) mobile_ipv6: Option<Unlisted>,
+    pub(super) nat64_prefixes: Option<Vec<Spanned<String>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPolicy {
+    pub(super) name: Spanned<String>,
+    pub(super) cameras: Spanned<Vec<Spanned<String>>>,
+    pub(super) lists: Option<Vec<Spanned<String>>>,
+    pub(super) mode: Option<Mode>,
+    pub(super) default: Option<Unlisted>,
+    #[serde(default)]
+    pub(super) tunnels: RawTunnels,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,13 +81,25 @@ pub(super) struct RawCameras {
     pub(super) interfaces: Option<Vec<Spanned<String>>>,
     pub(super) networks: Option<Vec<Spanned<String>>>,
     pub(super) trusted_interfaces: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) sources: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawCamera {
     pub(super) name: Spanned<String>,
-    pub(super) address: Spanned<String>,
+    pub(super) address: Spanned<Addresses>,
+    pub(super) mac: Option<Spanned<String>>,
+    pub(super) site: Option<Spanned<String>>,
+}
+
+/// One address, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected an address in quotes, or several in brackets")]
+pub(super) enum Addresses {
+    One(String),
+    Several(Vec<String>),
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -74,6 +74,9 @@ pub enum Request {
     Why {
         /// The addresses.
         addresses: Vec<IpAddr>,
+        /// The camera that sends, by its name or address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        camera: Option<String>,
     },
     /// What is listed about these prefixes.
     Prefixes {
@@ -425,7 +428,7 @@ mod tests {
                 r#"{"command":"entries","order":{"remove":{"action":"block","prefixes":["192.0.2.0/24"]}}}"#,
             ),
             (
-                Request::Why { addresses: vec![address] },
+                Request::Why { addresses: vec![address], camera: None },
                 r#"{"command":"why","addresses":["192.0.2.1"]}"#,
             ),
         ] {

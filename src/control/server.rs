@@ -282,7 +282,7 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
             Ok(comparison) => Answer::Compare(Box::new(comparison)),
             Err(failure) => failure.into(),
         },
-        Request::Why { addresses } if addresses.len() > ADDRESSES => {
+        Request::Why { addresses, .. } if addresses.len() > ADDRESSES => {
             refuse(format!("control: more than {ADDRESSES} addresses in one request"))
         }
         Request::Prefixes { prefixes } if prefixes.len() > STRETCHES => {
@@ -303,15 +303,20 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
                 Err(failure) => failure.into(),
             }
         }
-        Request::Why { addresses } => {
+        Request::Why { addresses, camera } => {
             let rules = desk.observed.rules.current();
             let standing = desk.observed.standing();
-            let one = |address| explain(&rules, standing.mode, explain::RUNNING, address);
-            let mut answers: Vec<_> = addresses.into_iter().map(one).collect();
-            if standing.paused.is_some() {
-                answers.iter_mut().for_each(explain::in_a_pause);
+            let camera = camera.as_deref();
+            let one = |address| explain(&rules, standing.mode, explain::RUNNING, address, camera);
+            match addresses.into_iter().map(one).collect::<Result<Vec<_>, _>>() {
+                Ok(mut answers) => {
+                    if standing.paused.is_some() {
+                        answers.iter_mut().for_each(explain::in_a_pause);
+                    }
+                    Answer::Why(answers)
+                }
+                Err(failure) => failure.into(),
             }
-            Answer::Why(answers)
         }
     }
 }

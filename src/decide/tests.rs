@@ -1,7 +1,9 @@
 use super::*;
-use crate::packet::samples::{V4, V6, good};
+use crate::config::Mac;
+use crate::config::samples::Folder;
+use crate::packet::samples::{V4, V6, good, with_chain, with_options};
 use crate::ruleset::{Builder, ListInfo, Ruleset};
-use crate::verdict::Unparsable;
+use crate::verdict::{Forgery, Redirect, Unparsable};
 use std::net::IpAddr;
 
 /// A rule set of these entries: list name, action, prefix.
@@ -25,35 +27,69 @@ fn rules(entries: &[(&str, Action, &str)]) -> Ruleset {
     Ruleset::new(lists, builder.compile())
 }
 
+/// The same under a configuration with this text besides.
+fn under(text: &str, entries: &[(&str, Action, &str)]) -> Ruleset {
+    // Keys of the top level stand first.
+    let mut whole = format!("cameras.interfaces = [\"cam0\"]\n{text}\n");
+    let mut names: Vec<&str> = entries.iter().map(|(name, ..)| *name).collect();
+    names.dedup();
+    let names = if names.is_empty() { vec!["none"] } else { names };
+    for name in names {
+        let list = format!(
+            "[[list]]\nname = \"{name}\"\npath = \"x\"\nkind = \"prefix\"\naction = \"block\"\n"
+        );
+        whole.push_str(&list);
+    }
+    let config = Folder::new().load(&whole).unwrap();
+    rules(entries).governed(&config)
+}
+
+/// No list says anything.
+fn unlisted(reason: Reason) -> bool {
+    matches!(reason, Reason::NoMatch | Reason::TunnelAccepted(_))
+}
+
+/// What lets every sample be judged by its destination alone.
+const BY_DESTINATION: &str = "packets.mobile_ipv6 = \"accept\"\n\
+    tunnels = { gre = \"accept\", esp = \"accept\", ah = \"accept\" }\n";
+
 fn reason(rules: &Ruleset, address: &str) -> Reason {
     let address: IpAddr = address.parse().unwrap();
-    decide(rules, packet::synthetic::packet_to(address).as_slice()).reason
+    decide(rules, &mut Memory::default(), packet::synthetic::packet(None, address).as_slice())
+        .reason
 }
 
 #[test]
 fn every_sample_to_a_blocked_destination_is_dropped_and_to_any_other_passes() {
     let destination4 = IpAddr::from(V4.1).to_string();
     let destination6 = IpAddr::from(V6.1).to_string();
-    let blocked = rules(&[
-        ("a", Action::Block, &format!("{destination4}/32")),
-        ("a", Action::Block, &format!("{destination6}/128")),
-    ]);
-    let other =
-        rules(&[("a", Action::Block, "198.51.100.0/24"), ("a", Action::Block, "2001:db8:9::/48")]);
+    let blocked = under(
+        BY_DESTINATION,
+        &[
+            ("a", Action::Block, &format!("{destination4}/32")),
+            ("a", Action::Block, &format!("{destination6}/128")),
+        ],
+    );
+    let other = under(
+        BY_DESTINATION,
+        &[("a", Action::Block, "198.51.100.0/24"), ("a", Action::Block, "2001:db8:9::/48")],
+    );
     for sample in good() {
-        let decision = decide(&blocked, sample.bytes.as_slice());
+        let decision = decide(&blocked, &mut Memory::default(), sample.bytes.as_slice());
         assert_eq!(decision.reason, Reason::Blocked, "{}", sample.name);
         assert_eq!(decision.verdict(), Verdict::Drop, "{}", sample.name);
-        let decision = decide(&other, sample.bytes.as_slice());
-        assert_eq!(decision.reason, Reason::NoMatch, "{}", sample.name);
+        let decision = decide(&other, &mut Memory::default(), sample.bytes.as_slice());
+        assert!(unlisted(decision.reason), "{}: {}", sample.name, decision.reason);
         assert_eq!(decision.verdict(), Verdict::Accept, "{}", sample.name);
     }
 }
 
 #[test]
 fn every_truncation_of_every_sample_is_decided_and_none_of_a_blocked_one_passes() {
-    let rules =
-        rules(&[("a", Action::Block, "203.0.113.0/24"), ("a", Action::Block, "2001:db8:3::/48")]);
+    let rules = under(
+        BY_DESTINATION,
+        &[("a", Action::Block, "203.0.113.0/24"), ("a", Action::Block, "2001:db8:3::/48")],
+    );
     for sample in good() {
         for at in 0..=sample.bytes.len() {
             let bytes = &sample.bytes[..at];
@@ -61,7 +97,11 @@ fn every_truncation_of_every_sample_is_decided_and_none_of_a_blocked_one_passes(
             for (length, aggregate) in
                 [(sample.bytes.len() as u32, false), (at as u32, false), (200_000, true)]
             {
-                let decision = decide(&rules, Held { bytes, length, aggregate });
+                let decision = decide(
+                    &rules,
+                    &mut Memory::default(),
+                    Held { length, aggregate, ..Held::from(bytes) },
+                );
                 assert_eq!(decision.verdict(), Verdict::Drop, "{} cut at {at}", sample.name);
                 match decision.reason {
                     Reason::Blocked => assert!(decision.hit.is_some()),
@@ -72,7 +112,10 @@ fn every_truncation_of_every_sample_is_decided_and_none_of_a_blocked_one_passes(
         }
     }
     let nothing: &[u8] = &[];
-    assert_eq!(decide(&rules, nothing).reason, Reason::Unparsable(Unparsable::Empty));
+    assert_eq!(
+        decide(&rules, &mut Memory::default(), nothing).reason,
+        Reason::Unparsable(Unparsable::Empty)
+    );
 }
 
 #[test]
@@ -84,9 +127,10 @@ fn a_batch_is_decided_as_its_packets_are_one_by_one() {
     let all: Vec<Vec<u8>> = packets.iter().cloned().chain(truncated).collect();
     for batch in all.chunks(5) {
         let held = batch.iter().map(|bytes| Held::from(bytes.as_slice()));
-        decide_all(&rules, held, &mut decisions);
-        let one_by_one: Vec<_> = batch.iter().map(|b| decide(&rules, b.as_slice())).collect();
-        assert_eq!(decisions.iter().collect::<Vec<_>>(), one_by_one);
+        decide_all(&rules, &mut Memory::default(), held, &mut decisions);
+        let one_by_one: Vec<_> =
+            batch.iter().map(|b| decide(&rules, &mut Memory::default(), b.as_slice())).collect();
+        assert_eq!(decisions.iter().copied().collect::<Vec<_>>(), one_by_one);
     }
 }
 
@@ -127,7 +171,8 @@ fn among_blocks_the_longest_prefix_is_named_and_why_names_all() {
     ]);
     let address = "203.0.113.7".parse().unwrap();
     let explanation =
-        crate::explain::explain(&rules, crate::config::Mode::Enforce, "test", address);
+        crate::explain::explain(&rules, crate::config::Mode::Enforce, "test", address, None)
+            .unwrap();
     let winner = explanation.winner.unwrap();
     assert_eq!(
         (winner.list.as_str(), winner.prefix.as_str(), winner.line),
@@ -136,23 +181,174 @@ fn among_blocks_the_longest_prefix_is_named_and_why_names_all() {
     let also: Vec<&str> = explanation.also.iter().map(|entry| entry.list.as_str()).collect();
     assert_eq!(also, ["watch", "wide"]);
     assert_eq!((explanation.verdict.as_str(), explanation.outcome.as_str()), ("drop", "dropped"));
-    let monitor = crate::explain::explain(&rules, crate::config::Mode::Monitor, "test", address);
+    let monitor =
+        crate::explain::explain(&rules, crate::config::Mode::Monitor, "test", address, None)
+            .unwrap();
     assert_eq!((monitor.verdict.as_str(), monitor.outcome.as_str()), ("drop", "would be dropped"));
 }
 
 #[test]
 fn an_empty_rule_set_blocks_nothing_but_what_cannot_be_parsed() {
-    let rules = rules(&[]);
+    let rules = under(BY_DESTINATION, &[]);
     for sample in good() {
-        assert_eq!(
-            decide(&rules, sample.bytes.as_slice()).reason,
-            Reason::NoMatch,
-            "{}",
-            sample.name
-        );
+        let reason = decide(&rules, &mut Memory::default(), sample.bytes.as_slice()).reason;
+        assert!(unlisted(reason), "{}: {reason}", sample.name);
     }
     let bytes: &[u8] = &[0x50; 40];
-    assert_eq!(decide(&rules, bytes).reason, Reason::Unparsable(Unparsable::Version));
+    assert_eq!(
+        decide(&rules, &mut Memory::default(), bytes).reason,
+        Reason::Unparsable(Unparsable::Version)
+    );
+}
+
+/// What a UDP packet between these meets.
+fn between(rules: &Ruleset, source: &str, destination: &str) -> Decision {
+    let bytes =
+        packet::synthetic::packet(Some(source.parse().unwrap()), destination.parse().unwrap());
+    decide(rules, &mut Memory::default(), bytes.as_slice())
+}
+
+#[test]
+fn a_camera_is_judged_by_the_policy_of_the_longest_network_that_names_it() {
+    let text = r#"
+        default = "accept"
+        camera = [{ name = "gate", address = ["192.0.2.10", "2001:db8:1::10"] }]
+        [[policy]]
+        name = "closed"
+        cameras = ["192.0.2.0/24", "2001:db8:1::/48"]
+        default = "drop"
+        [[policy]]
+        name = "canary"
+        cameras = ["gate"]
+        mode = "monitor"
+        lists = ["b"]
+    "#;
+    let rules = under(
+        text,
+        &[
+            ("a", Action::Block, "203.0.113.0/25"),
+            ("b", Action::Block, "203.0.113.128/25"),
+            ("b", Action::Block, "2001:db8:3::/48"),
+            ("e", Action::Allow, "198.51.100.1/32"),
+            ("m", Action::Monitor, "198.51.100.2/32"),
+        ],
+    );
+    let named = |decision: &Decision| rules.policies.get(decision.policy).unwrap().name.clone();
+    let reason = |source, destination| {
+        let decision = between(&rules, source, destination);
+        (named(&decision), decision.reason)
+    };
+    let (everybody, closed, canary) = (String::new(), "closed".to_owned(), "canary".to_owned());
+    assert_eq!(reason("192.0.3.1", "203.0.113.1"), (everybody.clone(), Reason::Blocked));
+    assert_eq!(reason("192.0.3.1", "203.0.114.1"), (everybody, Reason::NoMatch));
+    assert_eq!(reason("192.0.2.11", "203.0.113.1"), (closed.clone(), Reason::Blocked));
+    assert_eq!(reason("192.0.2.11", "203.0.114.1"), (closed.clone(), Reason::NotAllowed));
+    assert_eq!(reason("192.0.2.11", "198.51.100.1"), (closed.clone(), Reason::Exempt));
+    assert_eq!(reason("192.0.2.11", "198.51.100.2"), (closed.clone(), Reason::NotAllowed));
+    assert_eq!(reason("2001:db8:1::11", "2001:db8:4::1"), (closed, Reason::NotAllowed));
+    assert_eq!(
+        reason("192.0.2.10", "203.0.113.1"),
+        (canary.clone(), Reason::NoMatch),
+        "not its list"
+    );
+    assert_eq!(reason("192.0.2.10", "203.0.113.129"), (canary.clone(), Reason::Blocked));
+    assert_eq!(reason("192.0.2.10", "198.51.100.1"), (canary.clone(), Reason::NoMatch));
+    assert_eq!(reason("2001:db8:1::10", "2001:db8:3::1"), (canary, Reason::Blocked));
+    let monitor = |source| {
+        let policy = between(&rules, source, "203.0.113.129").policy;
+        rules.policies.get(policy).unwrap().monitor
+    };
+    assert_eq!((monitor("192.0.2.10"), monitor("192.0.2.11")), (true, false));
+}
+
+#[test]
+fn an_embedded_address_is_looked_up_whatever_its_form() {
+    let rules = under(
+        "packets.nat64_prefixes = [\"2001:db8:64::/96\"]\n",
+        &[("b", Action::Block, "203.0.113.0/24"), ("e", Action::Allow, "2002::/16")],
+    );
+    let hidden = |destination| {
+        let decision = between(&rules, "2001:db8:1::1", destination);
+        (decision.reason.label(), decision.hidden.map(|address| address.to_string()))
+    };
+    let found = |label| (label, Some("203.0.113.7".to_owned()));
+    for embedding in [
+        "::ffff:0:203.0.113.7",
+        "2002:cb00:7107::1",
+        "64:ff9b::203.0.113.7",
+        "2001:db8:64::203.0.113.7",
+        "2001:0:cb00:7107::",
+        "2001:0:c633:6401::34ff:8ef8",
+        "2001:db8:9::5efe:203.0.113.7",
+        "2001:db8:9::200:5efe:203.0.113.7",
+    ] {
+        assert_eq!(hidden(embedding), found("embedded"), "{embedding}");
+    }
+    for embedding in ["::ffff:203.0.113.7", "::203.0.113.7"] {
+        assert_eq!(hidden(embedding), found("martian"), "{embedding}");
+    }
+    // The same forms around an address that nobody blocks.
+    assert_eq!(hidden("2002:c633:6401::1"), ("exempt", None));
+    assert_eq!(hidden("64:ff9b::198.51.100.1"), ("no_match", None));
+    assert_eq!(hidden("2001:db8:65::203.0.113.7"), ("no_match", None), "not a NAT64 prefix");
+    assert_eq!(hidden("::ffff:198.51.100.1").0, "martian");
+}
+
+#[test]
+fn a_header_that_sends_a_packet_elsewhere_is_a_reason_to_drop_it() {
+    let plain = packet::synthetic::packet(None, "198.51.100.1".parse().unwrap());
+    let listed = rules(&[("e", Action::Allow, "198.51.100.1/32")]);
+    let judged =
+        |rules: &Ruleset, bytes: &[u8]| decide(rules, &mut Memory::default(), bytes).reason;
+    assert_eq!(judged(&listed, &plain), Reason::Exempt);
+    for (option, redirect) in
+        [(131, Redirect::LooseSourceRoute), (137, Redirect::StrictSourceRoute)]
+    {
+        let routed = with_options(&plain, &[option, 7, 4, 203, 0, 113, 7, 0]);
+        assert_eq!(judged(&listed, &routed), Reason::Redirected(redirect), "exempt or not");
+    }
+    let plain = packet::synthetic::packet(None, "2001:db8::1".parse().unwrap());
+    let mobile = under("packets.mobile_ipv6 = \"accept\"\n", &[]);
+    for (kind, redirect) in [
+        (0, Redirect::Routing0),
+        (2, Redirect::Routing2),
+        (3, Redirect::RoutingOther),
+        (4, Redirect::Routing4),
+    ] {
+        let routed = with_chain(&plain, 43, &[17, 0, kind, 0, 0, 0, 0, 0]);
+        assert_eq!(judged(&listed, &routed), Reason::Redirected(redirect));
+        assert_eq!(judged(&mobile, &routed).passes(), kind == 2, "type {kind}");
+    }
+}
+
+#[test]
+fn a_forged_sender_is_the_first_thing_that_is_wrong() {
+    let rules = under(
+        "camera = [{ name = \"gate\", address = \"192.0.2.10\", mac = \"02:00:00:00:00:01\" }]\n\
+         cameras.sources.cam0 = [\"192.0.2.0/24\"]\n\
+         cameras.networks = [\"192.0.3.0/24\"]\n",
+        &[("b", Action::Block, "203.0.113.0/24")],
+    );
+    let from = |source: &str, interface: u32, mac: u8| {
+        let bytes = packet::synthetic::packet(
+            Some(source.parse().unwrap()),
+            "203.0.113.1".parse().unwrap(),
+        );
+        let mut memory = Memory::default();
+        let name = |number| (number < 9).then(|| format!("cam{number}"));
+        memory.interfaces.learn(&rules, [0, 1, 9].into_iter(), name);
+        let mac = Some(Mac([2, 0, 0, 0, 0, mac]));
+        decide(&rules, &mut memory, Held { interface, mac, ..Held::from(bytes.as_slice()) }).reason
+    };
+    assert_eq!(from("192.0.2.10", 0, 1), Reason::Blocked);
+    assert_eq!(from("192.0.2.10", 0, 2), Reason::Forged(Forgery::Mac));
+    assert_eq!(from("192.0.2.11", 0, 1), Reason::Forged(Forgery::Address));
+    assert_eq!(from("192.0.2.11", 0, 2), Reason::Blocked);
+    assert_eq!(from("192.0.3.11", 0, 2), Reason::Forged(Forgery::Network));
+    assert_eq!(from("192.0.3.11", 1, 2), Reason::Blocked, "by another interface");
+    assert_eq!(from("192.0.2.11", 1, 2), Reason::Forged(Forgery::Network));
+    assert_eq!(from("192.0.2.11", 9, 2), Reason::Blocked, "an interface that has left");
+    assert_eq!(from("192.0.4.11", 9, 2), Reason::Forged(Forgery::Network));
 }
 
 proptest::proptest! {
@@ -165,7 +361,7 @@ proptest::proptest! {
         aggregate: bool,
     ) {
         let rules = rules(&[("a", Action::Block, "128.0.0.0/1"), ("e", Action::Allow, "8000::/1")]);
-        let decision = decide(&rules, Held { bytes: &bytes, length, aggregate });
+        let decision = decide(&rules, &mut Memory::default(), Held { length, aggregate, ..Held::from(&bytes[..]) });
         proptest::prop_assert_eq!(decision.verdict(), decision.reason.verdict());
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::config::Mac;
 use crate::counters::Event;
 use crate::packet::Addresses;
 use crate::verdict::Reason;
@@ -32,6 +33,8 @@ pub(super) struct FlowKey {
     pub(super) port: Option<u16>,
     pub(super) list: u16,
     pub(super) reason: Reason,
+    pub(super) hidden: Option<IpAddr>,
+    pub(super) mac: Option<Mac>,
 }
 
 impl std::hash::Hash for FlowKey {
@@ -50,6 +53,9 @@ impl FlowKey {
             port: event.port,
             list: event.list,
             reason: event.reason,
+            hidden: event.hidden,
+            // Says something only where the sender is in doubt, and would tell apart the flows of one behind routers.
+            mac: event.mac.filter(|_| matches!(event.reason, Reason::Forged(_))),
         }
     }
 }
@@ -183,6 +189,8 @@ mod tests {
             port: Some(443),
             list,
             reason: Reason::Blocked,
+            hidden: None,
+            mac: None,
             dropped: true,
             bytes: 100,
         }

@@ -128,15 +128,20 @@ impl Recorder {
         let list = lists.get(usize::from(key.list)).map_or("", String::as_str);
         // The entry as the present rule set has it; a reload may have taken it out since.
         let entry = rules
-            .matches(destination)
+            .matches(key.hidden.unwrap_or(destination))
             .into_iter()
             .filter_map(|entry| explain::name(&rules, entry))
             .find(|entry| entry.list == list);
-        let (event, what) = match (flow.dropped, key.reason) {
-            (true, _) => ("drop", "dropped"),
-            (false, Reason::Monitored) => ("monitored", "passed, on a monitor list"),
-            (false, _) => ("would-drop", "would drop"),
+        let (event, what) = match (key.reason, flow.dropped) {
+            (Reason::Forged(_), true) => ("forged", "dropped, not from whom it says"),
+            (Reason::Forged(_), false) => ("forged", "would drop, not from whom it says"),
+            (Reason::TunnelAccepted(_), _) => ("tunnel", "passed, a tunnel that may"),
+            (Reason::Monitored, false) => ("monitored", "passed, on a monitor list"),
+            (_, true) => ("drop", "dropped"),
+            (_, false) => ("would-drop", "would drop"),
         };
+        let policies = &rules.policies;
+        let policy = policies.get(policies.of(source)).map_or("", |policy| policy.name.as_str());
         tracing::warn!(
             event,
             camera = self.cameras.name(&source).unwrap_or("_other"),
@@ -144,6 +149,11 @@ impl Recorder {
             %destination,
             port = key.port,
             protocol = %protocol(key.protocol),
+            reason = key.reason.label(),
+            why = %key.reason,
+            hidden = key.hidden.map(tracing::field::display),
+            mac = key.mac.map(tracing::field::display),
+            policy = (!policy.is_empty()).then_some(policy),
             list,
             prefix = entry.as_ref().map(|entry| entry.prefix.as_str()),
             origin_as = entry.as_ref().and_then(|entry| entry.origin_as),

@@ -4,10 +4,12 @@
 //! number (`journalctl -x`).
 
 /// Name and message id of every event. An id never changes its meaning.
-pub const EVENTS: [(&str, &str); 20] = [
+pub const EVENTS: [(&str, &str); 22] = [
     ("drop", "da9d6e60c32d495098cdd8f9e7b31fd8"),
     ("would-drop", "2afd53a9703b4c73b0b62fbfe3e6db2e"),
     ("monitored", "99044ca997b54d5b9917ab4337e9e09e"),
+    ("forged", "3756590e65ac49908dbd9adff7b52958"),
+    ("tunnel", "bc4d7915d58f47b7b750d501d128cf00"),
     ("ready", "c7e8b0511a504a6cb8eb7a55d805b786"),
     ("stopped", "c3eefd36e7194572b92f2bdcf936152d"),
     ("failed", "009b105cd73c40d582b4cb425e1dc3e6"),

@@ -1,9 +1,11 @@
-//! The IPv4 header (RFC 791).
+//! The IPv4 header and its options (RFC 791).
+//!
+//! Invariant: the walk over the options is bounded by the header's 40 bytes of them, and each step moves forward.
 
 use std::net::Ipv4Addr;
 
 use super::{Addresses, Fragment, Headers, Held, ports};
-use crate::verdict::Unparsable;
+use crate::verdict::{Redirect, Unparsable};
 
 const FIXED: usize = 20;
 
@@ -28,6 +30,10 @@ pub(super) fn parse(held: Held<'_>) -> Result<Headers, Unparsable> {
     let Some(transport) = held.bytes.get(header..) else {
         return Err(Unparsable::HeaderChainTooLong);
     };
+    let redirect = match held.bytes.get(FIXED..header) {
+        None | Some([]) => None,
+        Some(options) => redirect(options)?,
+    };
     let fragment_field = u16::from_be_bytes([fixed[6], fixed[7]]);
     let fragment = match (fragment_field & 0x1fff, fragment_field & 0x2000 != 0) {
         (0, false) => Fragment::Whole,
@@ -43,8 +49,38 @@ pub(super) fn parse(held: Held<'_>) -> Result<Headers, Unparsable> {
         protocol,
         ports: if fragment == Fragment::Later { None } else { ports(protocol, transport) },
         fragment,
-        redirect: None,
+        redirect,
         authenticated: false,
         transport: header as u16,
     })
+}
+
+const END: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const LOOSE: u8 = 131;
+const STRICT: u8 = 137;
+
+/// The first source route among the options. An option whose length runs beyond the header, or is too short to
+/// hold itself, makes the header unfit: whoever reads on from there reads something else than we do.
+fn redirect(mut options: &[u8]) -> Result<Option<Redirect>, Unparsable> {
+    let mut found = None;
+    while let Some((&kind, behind)) = options.split_first() {
+        match kind {
+            END => break,
+            NO_OPERATION => {
+                options = behind;
+                continue;
+            }
+            LOOSE => found = found.or(Some(Redirect::LooseSourceRoute)),
+            STRICT => found = found.or(Some(Redirect::StrictSourceRoute)),
+            _ => {}
+        }
+        options = match behind.first() {
+            Some(&length) if length >= 2 => {
+                options.get(usize::from(length)..).ok_or(Unparsable::Options)?
+            }
+            Some(_) | None => return Err(Unparsable::Options),
+        };
+    }
+    Ok(found)
 }

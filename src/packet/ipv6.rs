@@ -6,7 +6,7 @@
 use std::net::Ipv6Addr;
 
 use super::{Addresses, Fragment, Headers, Held, ports};
-use crate::verdict::Unparsable;
+use crate::verdict::{Redirect, Unparsable};
 
 const FIXED: usize = 40;
 /// The most extension headers that are walked; RFC 8200 names each of the six kinds at most once, and
@@ -38,8 +38,8 @@ pub(super) fn parse(held: Held<'_>) -> Result<Headers, Unparsable> {
             ports(chain.protocol, chain.transport)
         },
         fragment: chain.fragment,
-        redirect: None,
-        authenticated: false,
+        redirect: chain.redirect,
+        authenticated: chain.authenticated,
         transport: held.bytes.len().saturating_sub(chain.transport.len()) as u16,
     })
 }
@@ -63,12 +63,20 @@ const SHIM6: u8 = 140;
 struct Chain<'a> {
     protocol: u8,
     fragment: Fragment,
+    redirect: Option<Redirect>,
+    authenticated: bool,
     transport: &'a [u8],
 }
 
 #[inline]
 fn walk(first: u8, copied: &[u8], packet: usize) -> Result<Chain<'_>, Unparsable> {
-    let mut chain = Chain { protocol: first, fragment: Fragment::Whole, transport: copied };
+    let mut chain = Chain {
+        protocol: first,
+        fragment: Fragment::Whole,
+        redirect: None,
+        authenticated: false,
+        transport: copied,
+    };
     let mut left = packet;
     for _ in 0..=MOST_EXTENSIONS {
         let units = match chain.protocol {
@@ -92,7 +100,11 @@ fn walk(first: u8, copied: &[u8], packet: usize) -> Result<Chain<'_>, Unparsable
         if size > left {
             return Err(Unparsable::ExtensionLength);
         }
-        if chain.protocol == FRAGMENT {
+        if chain.protocol == AUTHENTICATION {
+            chain.authenticated = true;
+        } else if chain.protocol == ROUTING {
+            chain.redirect = worse(chain.redirect, high);
+        } else if chain.protocol == FRAGMENT {
             let field = u16::from_be_bytes([high, low]);
             chain.fragment = match (field >> 3, field & 1) {
                 (0, 0) => Fragment::Whole,
@@ -112,4 +124,19 @@ fn walk(first: u8, copied: &[u8], packet: usize) -> Result<Chain<'_>, Unparsable
         }
     }
     Err(Unparsable::HeaderChainTooLong)
+}
+
+/// The first routing header counts; but one of type 2, which may be allowed, covers up no other (RFC 8200 section
+/// 4.4: the type is the third byte). A header that has no segments left counts as well.
+fn worse(known: Option<Redirect>, kind: u8) -> Option<Redirect> {
+    let this = match kind {
+        0 => Redirect::Routing0,
+        2 => Redirect::Routing2,
+        4 => Redirect::Routing4,
+        _ => Redirect::RoutingOther,
+    };
+    match known {
+        None | Some(Redirect::Routing2) => Some(this),
+        Some(_) => known,
+    }
 }

@@ -14,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub use embedded::{Embedded, embedded};
 pub use tunnel::{Inner, inner};
 
+use crate::config::Mac;
 use crate::verdict::{Family, Redirect, Unparsable};
 
 /// A packet as the kernel held it: the first bytes of it, and what the kernel said of the rest.
@@ -25,12 +26,16 @@ pub struct Held<'a> {
     pub length: u32,
     /// The kernel flagged it as an aggregate (GSO): a total length of 0 is then a big packet, not garbage.
     pub aggregate: bool,
+    /// The number of the interface that it came by; 0 where the kernel does not say.
+    pub interface: u32,
+    /// The MAC address that it came from, where it came in an Ethernet frame.
+    pub mac: Option<Mac>,
 }
 
 impl<'a> From<&'a [u8]> for Held<'a> {
     /// A whole packet, nothing cut.
     fn from(bytes: &'a [u8]) -> Self {
-        Held { bytes, length: bytes.len() as u32, aggregate: false }
+        Held { bytes, length: bytes.len() as u32, aggregate: false, interface: 0, mac: None }
     }
 }
 
@@ -113,7 +118,8 @@ pub struct Headers {
     pub ports: Option<(u16, u16)>,
     /// Whether this is a fragment.
     pub fragment: Fragment,
-    /// A header that sends the packet elsewhere; the first one found.
+    /// A header that sends the packet elsewhere: the first one found, but for a routing header of type 2 before
+    /// another one.
     pub redirect: Option<Redirect>,
     /// An authentication header (RFC 4302) stands in the IPv6 extension chain.
     pub authenticated: bool,
@@ -123,10 +129,45 @@ pub struct Headers {
 
 impl Headers {
     /// This first fragment ends before its transport header does (RFC 1858, RFC 7112): ports and flags hide in the
-    /// next one.
+    /// next one. The packet's length counts, not the copy's.
+    #[inline]
     pub fn lacks_transport(&self, held: Held<'_>) -> bool {
-        let _ = held;
-        false
+        self.fragment == Fragment::First && self.beyond(held) < shortest_header(self.protocol)
+    }
+
+    /// Bytes of the packet from the transport header on, by the IP header's own length; what a sender appended to
+    /// it does not count.
+    #[inline]
+    pub fn beyond(&self, held: Held<'_>) -> u32 {
+        let field = |at: usize| {
+            let field = held.bytes.get(at..).and_then(|rest| rest.first_chunk::<2>());
+            field.map_or(0, |field| u32::from(u16::from_be_bytes(*field)))
+        };
+        let end = match self.addresses {
+            Addresses::V4 { .. } => field(2),
+            Addresses::V6 { .. } => match field(4) {
+                0 => 0,
+                payload => payload + 40,
+            },
+        };
+        // 0: an aggregate too big for the field, or a header alone.
+        let end = if end == 0 { held.length } else { end.min(held.length) };
+        end.saturating_sub(u32::from(self.transport))
+    }
+}
+
+/// Bytes of the protocol's shortest header. Every fragment but the last carries a multiple of eight bytes (RFC 791,
+/// RFC 8200 section 4.5), so a first one below eight is short in any protocol.
+fn shortest_header(protocol: u8) -> u32 {
+    match protocol {
+        // IPv4, TCP.
+        4 | 6 => 20,
+        // DCCP (RFC 4340 section 5.1), AH (RFC 4302), SCTP (RFC 9260 section 3).
+        33 | 51 | 132 => 12,
+        // IPv6.
+        41 => 40,
+        // UDP, ICMP, ESP, UDP-Lite, and all others.
+        _ => 8,
     }
 }
 

@@ -87,7 +87,7 @@ fn header_only((source, destination): ([u8; 4], [u8; 4])) -> Vec<u8> {
 }
 
 /// The IPv4 packet with these options: header and total length grow.
-fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
+pub(crate) fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
     let mut bytes = [&packet[..20], options, &packet[20..]].concat();
     bytes[0] = 0x40 | ((20 + options.len()) / 4) as u8;
     let total = (bytes.len() as u16).to_be_bytes();
@@ -96,7 +96,7 @@ fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
 }
 
 /// The IPv4 packet as the fragment at this offset (in units of eight bytes).
-fn fragment(packet: &[u8], offset: u16, more: bool) -> Vec<u8> {
+pub(crate) fn fragment(packet: &[u8], offset: u16, more: bool) -> Vec<u8> {
     let mut bytes = packet.to_vec();
     let field = IpFragOffset::try_new(offset).unwrap().value() | if more { 0x2000 } else { 0 };
     bytes[6..8].copy_from_slice(&field.to_be_bytes());

@@ -1,4 +1,4 @@
-use super::samples::{PORTS, Sample, V4, V6, good, with_chain};
+use super::samples::{PORTS, Sample, V4, V6, fragment, good, with_chain, with_options};
 use super::*;
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ fn whole(bytes: &[u8]) -> Result<Headers, Unparsable> {
 }
 
 fn cut(sample: &Sample, at: usize) -> Result<Headers, Unparsable> {
-    parse(Held { bytes: &sample.bytes[..at], length: sample.bytes.len() as u32, aggregate: false })
+    parse(Held { length: sample.bytes.len() as u32, ..Held::from(&sample.bytes[..at]) })
 }
 
 #[test]
@@ -115,8 +115,133 @@ fn a_length_of_zero_is_an_aggregate_only_where_the_kernel_says_so() {
         let mut bytes = samples.iter().find(|sample| sample.name == name).unwrap().bytes.clone();
         bytes[at..at + 2].copy_from_slice(&[0, 0]);
         assert_eq!(whole(&bytes), Err(Unparsable::TotalLength), "{name}");
-        let held = Held { bytes: &bytes, length: 150_000, aggregate: true };
+        let held = Held { length: 150_000, aggregate: true, ..Held::from(&bytes[..]) };
         assert_eq!(parse(held).unwrap().ports, Some(PORTS), "{name}");
+    }
+}
+
+/// The sample of this name.
+fn sample(name: &str) -> Vec<u8> {
+    good().into_iter().find(|sample| sample.name == name).unwrap().bytes
+}
+
+fn redirect_by_options(options: &[u8]) -> Result<Option<Redirect>, Unparsable> {
+    let mut padded = options.to_vec();
+    padded.resize(options.len().next_multiple_of(4), 0);
+    whole(&with_options(&sample("v4-udp"), &padded)).map(|headers| headers.redirect)
+}
+
+#[test]
+fn source_routes_are_found_wherever_they_stand_among_the_options() {
+    let loose = [131, 7, 4, 198, 51, 100, 9];
+    let strict = [137, 7, 4, 198, 51, 100, 9];
+    let timestamp = [68, 12, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(redirect_by_options(&loose), Ok(Some(Redirect::LooseSourceRoute)));
+    assert_eq!(redirect_by_options(&strict), Ok(Some(Redirect::StrictSourceRoute)));
+    for before in [&[1_u8][..], &[1, 1, 1], &timestamp, &[148, 4, 0, 0], &[7, 3, 4]] {
+        let options = [before, &strict].concat();
+        assert_eq!(redirect_by_options(&options), Ok(Some(Redirect::StrictSourceRoute)));
+        let both = [before, &loose, &strict].concat();
+        assert_eq!(redirect_by_options(&both), Ok(Some(Redirect::LooseSourceRoute)));
+        assert_eq!(redirect_by_options(before), Ok(None));
+    }
+    // Behind the end of the options stands padding.
+    assert_eq!(redirect_by_options(&[&[0], &loose[..]].concat()), Ok(None));
+    // Within another option's data.
+    assert_eq!(redirect_by_options(&[&[7, 10, 4], &loose[..]].concat()), Ok(None));
+}
+
+#[test]
+fn every_option_type_is_walked_by_its_length_and_one_that_overruns_is_refused() {
+    for kind in 2..=255_u8 {
+        let expected = match kind {
+            131 => Some(Redirect::LooseSourceRoute),
+            137 => Some(Redirect::StrictSourceRoute),
+            _ => None,
+        };
+        for length in 2..=40_u8 {
+            let mut options = vec![0_u8; 40];
+            options[..2].copy_from_slice(&[kind, length]);
+            assert_eq!(redirect_by_options(&options), Ok(expected), "{kind} of {length}");
+        }
+        for length in [0, 1, 41, 255] {
+            let mut options = vec![0_u8; 40];
+            options[..2].copy_from_slice(&[kind, length]);
+            assert_eq!(redirect_by_options(&options), Err(Unparsable::Options), "{kind}, {length}");
+        }
+        assert_eq!(redirect_by_options(&[1, 1, 1, kind]), Err(Unparsable::Options), "{kind}");
+    }
+}
+
+#[test]
+fn routing_headers_are_told_apart_by_type_and_type_2_covers_up_no_other() {
+    let udp = sample("v6-udp");
+    let routing = |next: u8, kind: u8| [next, 2, kind, 1].into_iter().chain([0; 20]);
+    let redirect = |chain: Vec<u8>| whole(&with_chain(&udp, 43, &chain)).unwrap().redirect;
+    for kind in 0..=255 {
+        let expected = match kind {
+            0 => Redirect::Routing0,
+            2 => Redirect::Routing2,
+            4 => Redirect::Routing4,
+            _ => Redirect::RoutingOther,
+        };
+        assert_eq!(redirect(routing(17, kind).collect()), Some(expected), "type {kind}");
+        let covered = routing(43, 2).chain(routing(17, kind)).collect();
+        assert_eq!(redirect(covered), Some(expected), "type {kind} behind type 2");
+    }
+    assert_eq!(redirect(routing(43, 0).chain(routing(17, 2)).collect()), Some(Redirect::Routing0));
+    // None left to visit.
+    assert_eq!(redirect(vec![17, 0, 0, 0, 0, 0, 0, 0]), Some(Redirect::Routing0));
+    assert_eq!(whole(&udp).unwrap().redirect, None);
+    let options = with_chain(&udp, 60, &[17, 0, 1, 4, 0, 0, 0, 0]);
+    assert_eq!(whole(&options).unwrap().redirect, None);
+}
+
+#[test]
+fn an_authentication_header_in_the_chain_is_seen() {
+    assert!(whole(&sample("v6-authentication")).unwrap().authenticated);
+    assert!(!whole(&sample("v6-udp")).unwrap().authenticated);
+    assert!(!whole(&sample("v6-eight-extensions")).unwrap().authenticated);
+}
+
+/// First fragments of this protocol with so many bytes from the transport header on, in both families.
+fn first_fragments(protocol: u8, beyond: usize) -> [Vec<u8>; 2] {
+    let mut four = fragment(&sample("v4-header-only"), 0, true);
+    four[9] = protocol;
+    four.resize(20 + beyond, 0xa5);
+    let total = (four.len() as u16).to_be_bytes();
+    four[2..4].copy_from_slice(&total);
+    let six = with_chain(&sample("v6-udp")[..40], 44, &[protocol, 0, 0, 1, 0, 0, 0, 9]);
+    let mut six = six;
+    six.resize(48 + beyond, 0xa5);
+    let payload = (six.len() as u16 - 40).to_be_bytes();
+    six[4..6].copy_from_slice(&payload);
+    [four, six]
+}
+
+#[test]
+fn a_first_fragment_that_ends_before_its_transport_header_lacks_it() {
+    for (protocol, needed) in [(6, 20), (17, 8), (33, 12), (132, 12), (4, 20), (41, 40), (253, 8)] {
+        for beyond in 0..64 {
+            for bytes in first_fragments(protocol, beyond) {
+                let lacks = |bytes: &[u8], length: usize| {
+                    let held = Held { length: length as u32, ..Held::from(bytes) };
+                    parse(held).unwrap().lacks_transport(held)
+                };
+                let what = format!("protocol {protocol}, {beyond} bytes");
+                assert_eq!(lacks(&bytes, bytes.len()), beyond < needed, "{what}");
+                // The copy may end earlier than the packet.
+                let copy = &bytes[..bytes.len() - beyond];
+                assert_eq!(lacks(copy, bytes.len()), beyond < needed, "{what}, cut");
+                // What is appended behind the packet's own length is no part of it.
+                assert_eq!(lacks(&bytes, bytes.len() + 100), beyond < needed, "{what}, padded");
+            }
+        }
+    }
+    for name in ["v4-header-only", "v4-later-fragment", "v6-later-fragment", "v6-no-next-header"] {
+        let bytes = sample(name);
+        let held = Held::from(&bytes[..]);
+        assert!(!parse(held).unwrap().lacks_transport(held), "{name} is no first fragment");
     }
 }
 
@@ -126,7 +251,7 @@ fn made_up_packets_are_parsed_to_the_address_they_were_made_for() {
         ["203.0.113.7", "0.0.0.0", "255.255.255.255", "2001:db8::7", "::", "::ffff:192.0.2.1"]
     {
         let address: IpAddr = address.parse().unwrap();
-        let bytes = synthetic::packet_to(address);
+        let bytes = synthetic::packet(None, address);
         assert_eq!(whole(&bytes).unwrap().addresses.destination(), address);
     }
 }
@@ -145,7 +270,7 @@ proptest! {
         if let Some(first) = bytes.first_mut() && nibble != 0 {
             *first = nibble << 4 | (*first & 0x0f);
         }
-        let held = Held { bytes: &bytes, length: bytes.len() as u32 + extra, aggregate };
+        let held = Held { length: bytes.len() as u32 + extra, aggregate, ..Held::from(&bytes[..]) };
         let _ = parse(held);
     }
 

@@ -216,7 +216,8 @@ impl Batch {
             true => self.slab.get(entry.start..end).unwrap_or_default(),
             false => &[],
         };
-        Held { bytes, length: entry.packet.length, aggregate: entry.packet.aggregate }
+        let Packet { length, aggregate, interface, mac, .. } = entry.packet;
+        Held { bytes, length, aggregate, interface, mac }
     }
 
     /// Notes a verdict. A message that was cut short stays dropped.
@@ -308,7 +309,9 @@ mod tests {
         fill(&mut batch, &packets);
         batch.read(&counters).unwrap();
         assert_eq!(batch.len(), 4);
-        assert_eq!(batch.held(2), Held { bytes: &[3; 20], length: 99, aggregate: true });
+        let bytes = &[3; 20][..];
+        let held = Held { length: 99, aggregate: true, interface: 3, ..Held::from(bytes) };
+        assert_eq!(batch.held(2), held);
         assert_eq!(batch.held(4).bytes, &[0u8; 0]);
         batch.judge(1, Verdict::Accept);
         batch.judge(2, Verdict::Accept);

@@ -11,6 +11,8 @@ mod write;
 
 pub(super) use write::*;
 
+use crate::config::Mac;
+
 /// Bytes of a netlink message header (`struct nlmsghdr`).
 const HEADER: usize = 16;
 /// Bytes of nfnetlink's header behind it (`struct nfgenmsg`).
@@ -44,6 +46,8 @@ pub(super) const VERDICT_BATCH: u16 = QUEUE | 3;
 const NFQA_PACKET_HDR: u16 = 1;
 const NFQA_VERDICT_HDR: u16 = 2;
 const NFQA_MARK: u16 = 3;
+const NFQA_IFINDEX_INDEV: u16 = 5;
+const NFQA_HWADDR: u16 = 9;
 const NFQA_PAYLOAD: u16 = 10;
 const NFQA_CAP_LEN: u16 = 13;
 const NFQA_SKB_INFO: u16 = 14;
@@ -166,6 +170,10 @@ pub(super) struct Packet {
     pub(super) hook: u8,
     /// The packet mark; the kernel leaves it out when it is 0.
     pub(super) mark: u32,
+    /// The number of the interface that it came by; 0 where the kernel does not say.
+    pub(super) interface: u32,
+    /// The MAC address that it came from; the kernel leaves it out where there is no Ethernet header.
+    pub(super) mac: Option<Mac>,
     /// Where the copied bytes start in the datagram, in bytes.
     pub(super) start: usize,
     /// How many bytes were copied.
@@ -207,6 +215,8 @@ fn packet(message: &Message<'_>) -> Option<Packet> {
         hw_protocol: 0,
         hook: 0,
         mark: 0,
+        interface: 0,
+        mac: None,
         start: message.start,
         copied: 0,
         length: 0,
@@ -228,6 +238,12 @@ fn packet(message: &Message<'_>) -> Option<Packet> {
                     }
                     (_, _) => packet.whole = false,
                 }
+            }
+            NFQA_IFINDEX_INDEV => packet.interface = u32_be(attribute.value, 0).unwrap_or(0),
+            // struct nfqnl_msg_packet_hw: length, padding, eight bytes of which the first six are Ethernet's.
+            NFQA_HWADDR if u16_be(attribute.value, 0) == Some(6) => {
+                let bytes = attribute.value.get(4..).and_then(|rest| rest.first_chunk::<6>());
+                packet.mac = bytes.copied().map(Mac);
             }
             NFQA_MARK => packet.mark = u32_be(attribute.value, 0).unwrap_or(0),
             NFQA_CAP_LEN => cap_length = u32_be(attribute.value, 0),

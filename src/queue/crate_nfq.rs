@@ -34,6 +34,7 @@ use super::native::{WAIT, grant_buffer, wait_at_most};
 use super::options::{Domain, Protocol};
 use super::refusal::{Step, Surroundings, current_owner, refused};
 use super::{BATCH, PacketQueue, QueueSettings, codec};
+use crate::config::Mac;
 use crate::failure::{ExitStatus, Failure};
 use crate::packet::Held;
 use crate::verdict::{Mark, Verdict};
@@ -233,6 +234,8 @@ impl PacketQueue for NfqQueue {
                 bytes: message.get_payload(),
                 length: u32::try_from(message.get_original_len()).unwrap_or(u32::MAX),
                 aggregate: message.is_seg_offloaded(),
+                interface: message.get_indev(),
+                mac: message.get_hw_addr().and_then(|bytes| bytes.first_chunk()).copied().map(Mac),
             },
             None => Held::from(&[][..]),
         }

@@ -13,10 +13,12 @@ mod inside;
 mod load;
 mod own;
 mod parts;
+mod policies;
 mod precedence;
 mod publish;
 mod ranges;
 mod resolution;
+mod senders;
 mod snapshot;
 mod table;
 mod v4;
@@ -33,13 +35,15 @@ pub use guards::{Alarm, Side, alarms, refuse};
 pub use inside::{ByOrigin, Inside, Shares};
 pub use load::Changes;
 pub use parts::{covering_protected, protects_all};
+pub use policies::{Policies, Policy, PolicyId};
 pub use publish::{Follower, Published};
 pub use resolution::Resolution;
+pub use senders::{Senders, Zone};
 pub use snapshot::{Outdated, Snapshots, Stored, last_in_force, previous, restore};
 pub use table::{Builder, Hit, Table};
 
 use crate::blocklist::{Rejected, Remarks, Sources};
-use crate::config::{Action, Basis, Day, ListFormat, ListKind};
+use crate::config::{Action, Basis, Config, Day, ListFormat, ListKind};
 
 /// Which list, by its place in [`Ruleset::lists`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -167,6 +171,10 @@ pub struct Ruleset {
     pub freshness: Freshness,
     /// How AS numbers and countries became prefixes.
     pub resolution: Resolution,
+    /// What is different for some cameras.
+    pub policies: Policies,
+    /// Who may send what.
+    pub senders: Senders,
     table: Table,
     prefixes: [usize; 2],
 }
@@ -183,8 +191,17 @@ impl Ruleset {
             origin_dates: Vec::new(),
             freshness: Freshness::default(),
             resolution: Resolution::default(),
+            policies: Policies::default(),
+            senders: Senders::default(),
             table,
         }
+    }
+
+    /// The same lists, under the policies of this configuration and with what it says of senders and packets.
+    pub fn governed(mut self, config: &Config) -> Self {
+        self.policies = Policies::compile(config, &self.lists, &self.table);
+        self.senders = Senders::of(&config.cameras);
+        self
     }
 
     /// How many distinct prefixes its lists name, IPv4 and IPv6: without those that are only protected, which differ

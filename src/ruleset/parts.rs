@@ -148,7 +148,7 @@ impl Parts {
         rules.origin_dates = self.origin_dates;
         rules.freshness = self.freshness;
         rules.resolution = self.resolution;
-        Ok(rules)
+        Ok(rules.governed(config))
     }
 
     /// Adds a list without a file, unless it is empty: prefixes, each with what is to be said of it.

@@ -23,10 +23,33 @@ pub struct Hit {
     pub list: ListId,
 }
 
-/// A compiled table of both families.
-pub struct Table {
+/// Prefixes of both families, for look-ups alone.
+pub(super) struct Lookup {
     v4: V4,
     v6: V6,
+}
+
+impl Lookup {
+    fn compile(actions: &[Action], v4: &[Entry<u32>], v6: &[Entry<u128>]) -> Lookup {
+        Lookup { v4: V4::compile(actions, v4), v6: V6::compile(actions, v6) }
+    }
+
+    /// The winning entry for an IPv4 destination.
+    #[inline]
+    pub(super) fn lookup4(&self, destination: Ipv4Addr) -> Option<Hit> {
+        self.v4.lookup(destination).hit()
+    }
+
+    /// The winning entry for an IPv6 destination.
+    #[inline]
+    pub(super) fn lookup6(&self, destination: Ipv6Addr) -> Option<Hit> {
+        self.v6.lookup(destination).hit()
+    }
+}
+
+/// A compiled table of both families.
+pub struct Table {
+    lookup: Lookup,
     entries4: Vec<Entry<u32>>,
     entries6: Vec<Entry<u128>>,
     prefixes: [usize; 2],
@@ -41,9 +64,16 @@ impl Table {
     ) -> Table {
         let prefixes =
             [entries::by_prefix(&entries4).count(), entries::by_prefix(&entries6).count()];
-        let v4 = V4::compile(actions, &entries4);
-        let v6 = V6::compile(actions, &entries6);
-        Table { v4, v6, entries4, entries6, prefixes }
+        let lookup = Lookup::compile(actions, &entries4, &entries6);
+        Table { lookup, entries4, entries6, prefixes }
+    }
+
+    /// The entries of some lists, for look-ups alone.
+    pub(super) fn only(&self, actions: &[Action], counts: impl Fn(ListId) -> bool) -> Lookup {
+        let v4 = self.entries4.iter().filter(|entry| counts(ListId(entry.list)));
+        let v6 = self.entries6.iter().filter(|entry| counts(ListId(entry.list)));
+        let (v4, v6): (Vec<_>, Vec<_>) = (v4.copied().collect(), v6.copied().collect());
+        Lookup::compile(actions, &v4, &v6)
     }
 
     /// All entries, sorted.
@@ -54,13 +84,13 @@ impl Table {
     /// The winning entry for an IPv4 destination.
     #[inline]
     pub fn lookup4(&self, destination: Ipv4Addr) -> Option<Hit> {
-        self.v4.lookup(destination).hit()
+        self.lookup.lookup4(destination)
     }
 
     /// The winning entry for an IPv6 destination.
     #[inline]
     pub fn lookup6(&self, destination: Ipv6Addr) -> Option<Hit> {
-        self.v6.lookup(destination).hit()
+        self.lookup.lookup6(destination)
     }
 
     /// The winning entry for a destination of either family.

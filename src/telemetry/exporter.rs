@@ -15,9 +15,9 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::Observed;
 use super::families::{self, Declared, Kind};
-use crate::counters::{BUCKETS, FAMILIES, STOPPING, Volume};
+use crate::counters::{BUCKETS, FAMILIES, STOPPING, TunnelCounters, Volume};
 use crate::ruleset::Age;
-use crate::verdict::{Family, Unparsable};
+use crate::verdict::{Family, Tunnel, Unparsable};
 
 /// Writes the metrics in Prometheus' text format.
 pub struct Exporter {
@@ -210,6 +210,16 @@ fn traffic(page: &mut Page, observed: &Observed) {
             (vec![cause.label().to_owned()], value as f64)
         }),
     );
+    let mut tunnels = Vec::new();
+    for tunnel in Tunnel::ALL {
+        let read = |of: fn(&TunnelCounters) -> u64| {
+            observed.sum(|shard| shard.tunnels.get(tunnel.index()).map_or(0, of)) as f64
+        };
+        let labels = |answer: &str| vec![tunnel.label().to_owned(), answer.to_owned()];
+        tunnels.push((labels("dropped"), read(|counters| counters.dropped.get())));
+        tunnels.push((labels("passed"), read(|counters| counters.passed.get())));
+    }
+    page.put(&families::TUNNELS, tunnels);
     let other = "_other".to_owned();
     let names = || observed.cameras.names().iter().chain([&other]).enumerate();
     let by_camera = |read: fn(&crate::counters::CameraCounters) -> u64| {
@@ -260,8 +270,9 @@ fn lists(page: &mut Page, observed: &Observed) {
         for (place, name) in names.iter().enumerate() {
             for (index, reason) in STOPPING.iter().enumerate() {
                 let value = read(place, &|list| volumes(list).get(index).map_or(0, of));
-                // Known series start at 0: blocked for a list, unparsable where no list decides.
-                let known = in_force(place) && (place == 0) == (*reason == "unparsable");
+                // Known series start at 0: for a list what only a list can decide, without one the others.
+                let by_a_list = matches!(*reason, "blocked" | "embedded" | "tunnel_inside");
+                let known = in_force(place) && (place > 0) == by_a_list;
                 if value > 0 || (known && *reason != "monitored") {
                     samples.push((vec![name.clone(), (*reason).to_owned()], value as f64));
                 }

@@ -66,6 +66,8 @@ declare! {
         "Bytes of the packets that would have been dropped.";
     EXEMPTED: Counter "kordon_packets_exempted_total" ["list"]
         "Packets that passed because an allow list names their destination.";
+    TUNNELS: Counter "kordon_tunnel_packets_total" ["tunnel", "answer"]
+        "Packets recognised as part of a tunnel; answer is dropped or passed. A tunnel to a blocked destination counts as blocked.";
     UNPARSABLE: Counter "kordon_packets_unparsable_total" ["cause"]
         "Packets whose header could not be judged.";
     LOST: Counter "kordon_queue_lost_packets_total" ["queue", "cause"]

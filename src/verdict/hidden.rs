@@ -1,4 +1,4 @@
-//! What a packet can hide beside its destination: IPv4 addresses in IPv6 ones, and headers that send it elsewhere.
+//! What a packet can hide: IPv4 addresses in IPv6 ones, headers that send it elsewhere, who sent it.
 
 /// How an IPv4 address stands in an IPv6 one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +77,33 @@ impl Redirect {
             Redirect::Routing2 => "routing header 2",
             Redirect::Routing4 => "routing header 4",
             Redirect::RoutingOther => "routing header",
+        }
+    }
+
+    /// It is Mobile IPv6's, which leads to another address of the same host.
+    pub const fn is_mobile_ipv6(self) -> bool {
+        matches!(self, Redirect::Routing2)
+    }
+}
+
+/// What is wrong with a sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Forgery {
+    /// Its address is in no camera network of the interface that it came by.
+    Network,
+    /// Its address is a declared camera's, its MAC address is not.
+    Mac,
+    /// Its MAC address is a declared camera's, its address is not.
+    Address,
+}
+
+impl Forgery {
+    /// The words in messages.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Forgery::Network => "address of no camera network of its interface",
+            Forgery::Mac => "a camera's address with another MAC address",
+            Forgery::Address => "a camera's MAC address with another address",
         }
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::{Action, Mode};
 use crate::counters::{CameraPlaces, Event, Shard, events};
 use crate::failure::ExitStatus;
-use crate::packet::{Held, synthetic::packet_to};
+use crate::packet::{Held, synthetic};
 use crate::ruleset::{Builder, Published, Ruleset};
 use crate::verdict::Verdict;
 
@@ -146,7 +146,7 @@ fn batches(sizes: &[usize]) -> (Vec<Packets>, Vec<(u32, Verdict)>) {
         let mut batch = Vec::new();
         for _ in 0..size {
             let (listed, garbled) = (number % 3 == 0, number % 5 == 0);
-            let mut bytes = packet_to(if listed { LISTED } else { OTHER });
+            let mut bytes = synthetic::packet(None, if listed { LISTED } else { OTHER });
             if garbled {
                 bytes.truncate(12);
             }
@@ -198,7 +198,7 @@ fn monitor_mode_answers_accept_and_counts_what_it_would_drop() {
 
 #[test]
 fn a_rule_set_published_while_a_packet_was_waited_for_judges_it() {
-    let packets = |n| vec![(n, packet_to(LISTED))];
+    let packets = |n| vec![(n, synthetic::packet(None, LISTED))];
     let (mut queue, seen) = FakeQueue::new([packets(0), packets(1), packets(2)]);
     let published = Arc::new(Published::new(blocking(&["192.0.2.0/24"])));
     let mut next = VecDeque::from([None, Some(blocking(&["203.0.113.0/24"])), None]);
@@ -290,8 +290,8 @@ const MONITOR: Terms = Terms { enforce: false, mark: false, fail_open: true };
 #[test]
 fn terms_posted_count_from_the_next_batch_on_and_are_reported_once_it_is_answered() {
     let (queue, seen) = FakeQueue::new([
-        vec![(1, packet_to(LISTED).as_slice().to_vec())],
-        vec![(2, packet_to(LISTED).as_slice().to_vec())],
+        vec![(1, synthetic::packet(None, LISTED).as_slice().to_vec())],
+        vec![(2, synthetic::packet(None, LISTED).as_slice().to_vec())],
         vec![],
     ]);
     let mut bench = bench(queue, blocking(&["203.0.113.0/24"]), Mode::Enforce);

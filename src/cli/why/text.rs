@@ -27,9 +27,18 @@ fn address(answer: &Explanation) -> String {
         "exempt" => "exempt: an allow list names it".to_owned(),
         "monitored" => "only a monitor list names it".to_owned(),
         "blocked" => "a block list names it".to_owned(),
-        other => other.to_owned(),
+        _ => answer.said.clone(),
     };
     let mut rows = Vec::new();
+    if let Some(camera) = &answer.camera {
+        rows.push(row("camera", camera.clone()));
+    }
+    if let Some(policy) = &answer.policy {
+        rows.push(row("policy", policy.clone()));
+    }
+    if let Some(hidden) = &answer.hidden {
+        rows.push(row("embeds", hidden.to_string()));
+    }
     if let Some(winner) = &answer.winner {
         rows.extend(details(winner).into_iter().map(|(label, text)| row(label, text)));
     }

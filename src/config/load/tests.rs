@@ -1,48 +1,5 @@
 use super::*;
-use std::sync::atomic::{AtomicU32, Ordering};
-
-/// A folder of its own, gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "kordon-config-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(path.join("conf.d")).unwrap();
-        Folder(path)
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
-    }
-
-    fn load(&self, text: &str) -> Result<Config, Failure> {
-        Config::load(&self.write("kordon.toml", text))
-    }
-
-    /// The refusal of this text, with the folder's path taken out.
-    fn refusal(&self, text: &str) -> (u8, String) {
-        let failure = self.load(text).expect_err(text);
-        (failure.status.code(), self.strip(&failure.message))
-    }
-
-    fn strip(&self, message: &str) -> String {
-        message.replace(&format!("{}/", self.0.display()), "")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _left = std::fs::remove_dir_all(&self.0);
-    }
-}
+use crate::config::samples::Folder;
 
 const GOOD: &str = r#"[cameras]
 interfaces = ["cam0"]
@@ -133,7 +90,7 @@ fn every_refusal_names_the_thing_and_the_place() {
     let cases = [
         (
             format!("queu = 3\n{GOOD}"),
-            "kordon.toml:1:1: unknown field `queu`, expected one of `mode`, `on_failure`, `cameras`, `camera`, `queue`, `rules`, `metrics`, `control`, `state`, `reload`, `list`, `origin`, `group`, `recorder`, `local`",
+            "kordon.toml:1:1: unknown field `queu`, expected one of `mode`, `on_failure`, `cameras`, `camera`, `queue`, `rules`, `metrics`, `control`, `state`, `reload`, `list`, `origin`, `group`, `recorder`, `local`, `default`, `tunnels`, `packets`, `policy`",
         ),
         (
             format!("mode = \"enforced\"\n{GOOD}"),
@@ -299,6 +256,46 @@ fn every_refusal_names_the_thing_and_the_place() {
                 "[[camera]]\nname = \"x\"\naddress = \"192.0.2.1\"\n[[camera]]\nname = \"y\"\naddress = \"192.0.2.1\"\n",
             ),
             "kordon.toml:13:11: camera address `192.0.2.1` is declared twice, first at kordon.toml:10:11",
+        ),
+        (
+            with("[tunnels]\nvpn = \"drop\"\n"),
+            "kordon.toml:9:1: `vpn` is not a tunnel: one of ipip, 6in4, gre, esp, ah, l2tp, etherip, ipcomp, mpls, vxlan, geneve, gtp_u, teredo, wireguard, openvpn, ike",
+        ),
+        (
+            with("[tunnels]\nwireguard = \"inspect\"\n"),
+            "kordon.toml:9:13: wireguard cannot be inspected, what it carries is encrypted or compressed: drop or accept",
+        ),
+        (
+            with("[packets]\nnat64_prefixes = [\"2001:db8::/44\"]\n"),
+            "kordon.toml:9:19: `2001:db8::/44` is not a NAT64 prefix: IPv6, of length 32, 40, 48, 56, 64 or 96",
+        ),
+        (
+            with("[[camera]]\nname = \"x\"\naddress = \"192.0.2.1\"\nmac = \"02:00\"\n"),
+            "kordon.toml:11:7: `02:00` is not a MAC address, such as 02:00:5e:10:00:01",
+        ),
+        (
+            with("[[camera]]\nname = \"x\"\naddress = []\n"),
+            "kordon.toml:10:11: a camera needs at least one address",
+        ),
+        (
+            with("[[policy]]\nname = \"p\"\ncameras = []\n"),
+            "kordon.toml:10:11: a policy without cameras is for nobody; for everybody write [\"0.0.0.0/0\", \"::/0\"]",
+        ),
+        (
+            with("[[policy]]\nname = \"p\"\ncameras = [\"gate\"]\n"),
+            "kordon.toml:10:12: `gate` is neither the name of a [[camera]] nor a network",
+        ),
+        (
+            with("[[policy]]\nname = \"p\"\ncameras = [\"192.0.2.1\", \"192.0.2.1/32\"]\n"),
+            "kordon.toml:10:25: 192.0.2.1/32 is in policy `p` already",
+        ),
+        (
+            with("[[policy]]\nname = \"p\"\ncameras = [\"192.0.2.1\"]\nlists = [\"b\"]\n"),
+            "kordon.toml:11:10: there is no [[list]] `b`",
+        ),
+        (
+            with("[[policy]]\nname = \"p\"\ncameras = [\"192.0.2.1\"]\nlists = []\n"),
+            "kordon.toml:9:8: policy `p` has no lists and lets unlisted destinations pass: it would judge nothing",
         ),
         (
             with("[[origin]]\nname = \"o\"\npath = \"o\"\nformat = \"xml\"\n"),
