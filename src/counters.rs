@@ -6,24 +6,24 @@
 //! length before the copy was cut.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+mod places;
 mod times;
 
+pub use places::{CameraPlaces, ListPlaces, PLACES};
 pub use times::{BUCKETS, DecisionTimes};
 
-use crate::config::{Mac, Mode, NamedCamera};
+use crate::config::{Mac, Mode};
 use crate::decide::Decision;
 use crate::packet::{Addresses, Held};
 use crate::ruleset::Ruleset;
 use crate::stance::Heard;
 use crate::verdict::{Family, Reason, Tunnel, Unparsable, Verdict};
 
-/// The most list names that one process may see in its life, the empty one (no list) included.
-pub const PLACES: usize = 1024;
 /// Events that wait for the evidence thread; beyond it they are counted and dropped.
 pub const EVENTS: usize = 16_384;
 
@@ -352,97 +352,6 @@ pub struct Event {
 /// The way of events from packet threads to the evidence thread. Sending never blocks.
 pub fn events() -> (SyncSender<Event>, Receiver<Event>) {
     sync_channel(EVENTS)
-}
-
-/// Where declared cameras stand among the counters.
-#[derive(Debug, Default)]
-pub struct CameraPlaces {
-    names: Vec<String>,
-    v4: Vec<(u32, u16)>,
-    v6: Vec<(u128, u16)>,
-}
-
-impl CameraPlaces {
-    /// Places for the declared cameras, in their order.
-    pub fn new(cameras: &[NamedCamera]) -> Self {
-        let mut places = CameraPlaces::default();
-        for (place, camera) in cameras.iter().enumerate() {
-            places.names.push(camera.name.clone());
-            for address in &camera.addresses {
-                match address {
-                    IpAddr::V4(address) => places.v4.push((address.to_bits(), place as u16)),
-                    IpAddr::V6(address) => places.v6.push((address.to_bits(), place as u16)),
-                }
-            }
-        }
-        places.v4.sort_unstable();
-        places.v6.sort_unstable();
-        places
-    }
-
-    /// The names, in the order of their places.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// The place of the camera that sent a packet; the last one for a camera without a name.
-    #[inline]
-    pub fn place(&self, addresses: &Addresses) -> usize {
-        let found = match addresses {
-            Addresses::V4 { source, .. } => find(&self.v4, source.to_bits()),
-            Addresses::V6 { source, .. } => find(&self.v6, source.to_bits()),
-        };
-        found.unwrap_or(self.other())
-    }
-
-    /// The name of the camera with this address, if it was declared.
-    pub fn name(&self, address: &IpAddr) -> Option<&str> {
-        let place = match address {
-            IpAddr::V4(address) => find(&self.v4, address.to_bits()),
-            IpAddr::V6(address) => find(&self.v6, address.to_bits()),
-        };
-        place.and_then(|place| self.names.get(place)).map(String::as_str)
-    }
-
-    fn other(&self) -> usize {
-        self.names.len()
-    }
-}
-
-#[inline]
-fn find<B: Ord + Copy>(sorted: &[(B, u16)], bits: B) -> Option<usize> {
-    let place = sorted.binary_search_by_key(&bits, |(bits, _)| *bits).ok()?;
-    sorted.get(place).map(|(_, place)| usize::from(*place))
-}
-
-/// Gives each list name a place among the counters, the same one for as long as the process lives.
-#[derive(Debug)]
-pub struct ListPlaces(Mutex<Vec<String>>);
-
-impl Default for ListPlaces {
-    fn default() -> Self {
-        ListPlaces(Mutex::new(vec![String::new()]))
-    }
-}
-
-impl ListPlaces {
-    /// The place of this name; `None` when [`PLACES`] names were seen before it.
-    pub fn place(&self, name: &str) -> Option<u16> {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = names.iter().position(|known| known == name) {
-            return Some(place as u16);
-        }
-        if names.len() == PLACES {
-            return None;
-        }
-        names.push(name.to_owned());
-        Some((names.len() - 1) as u16)
-    }
-
-    /// All names so far, in the order of their places; the first is empty: no list.
-    pub fn names(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 #[cfg(test)]

@@ -145,6 +145,23 @@ fn every_key_of_the_shipped_configuration_is_documented() {
 }
 
 #[test]
+fn every_tunnel_is_documented_with_its_answers() {
+    for tunnel in kordon::verdict::Tunnel::ALL {
+        let answers =
+            if tunnel.can_be_inspected() { "drop, inspect, accept" } else { "drop, accept" };
+        let row = format!("| `{tunnel}` | {answers} |");
+        let found = section("tunnels").lines().any(|line| line.starts_with(&row));
+        assert!(found, "docs/configuration.md, [tunnels]: no row `{row}`");
+        let page = read("docs/man/kordon.toml.5");
+        let named = page.lines().any(|line| {
+            line.strip_prefix(".It Cm ")
+                .is_some_and(|names| names.split(" , ").any(|n| n == tunnel.label()))
+        });
+        assert!(named, "kordon.toml.5 lacks the tunnel {tunnel}");
+    }
+}
+
+#[test]
 fn every_key_that_the_reader_takes_is_documented() {
     let tables = [
         ("RawCameras", "cameras"),
@@ -161,6 +178,8 @@ fn every_key_that_the_reader_takes_is_documented() {
         ("RawGroup", "group"),
         ("RawRecorder", "recorder"),
         ("RawLocal", "local"),
+        ("RawPackets", "packets"),
+        ("RawPolicy", "policy"),
     ];
     let text = read("src/config/raw.rs");
     for part in text.split("pub(super) struct ").skip(1) {
@@ -172,7 +191,7 @@ fn every_key_that_the_reader_takes_is_documented() {
                 assert_documented(table, field);
             } else {
                 assert_eq!(name, "Raw", "a table that this test does not know");
-                if field == "mode" || field == "on_failure" {
+                if matches!(field, "mode" | "on_failure" | "default") {
                     assert_documented("", field);
                 } else {
                     section(field);

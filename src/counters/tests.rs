@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Action;
+use crate::config::NamedCamera;
 use crate::decide::{Memory, decide};
 use crate::packet::synthetic;
 use crate::ruleset::{Builder, ListInfo};
