@@ -7,6 +7,7 @@
 //! Shared by `tests/kernel` and `tests/demo`; neither uses all of it.
 #![allow(dead_code)]
 
+pub(crate) mod capture;
 pub(crate) mod daemon;
 pub(crate) mod enter;
 pub(crate) mod flood;

@@ -106,6 +106,61 @@ pub(crate) fn checksum(parts: &[&[u8]]) -> u16 {
     }
 }
 
+/// An IPv4 packet between these, of this protocol, with these options.
+pub(crate) fn v4(
+    from: IpAddr,
+    to: IpAddr,
+    protocol: u8,
+    options: &[u8],
+    payload: &[u8],
+) -> Res<Vec<u8>> {
+    let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) else {
+        return Err(format!("{from} and {to} are not IPv4 addresses"));
+    };
+    let header = 20 + options.len();
+    let mut packet = vec![0x40 | (header / 4) as u8, 0];
+    packet.extend(((header + payload.len()) as u16).to_be_bytes());
+    packet.extend([0, 1, 0, 0, 64, protocol, 0, 0]);
+    packet.extend(from.octets());
+    packet.extend(to.octets());
+    packet.extend(options);
+    let sum = checksum(&[&packet]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet.extend(payload);
+    Ok(packet)
+}
+
+/// An IPv6 packet between these, of this protocol or with this first extension header.
+pub(crate) fn v6(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Res<Vec<u8>> {
+    let (IpAddr::V6(from), IpAddr::V6(to)) = (from, to) else {
+        return Err(format!("{from} and {to} are not IPv6 addresses"));
+    };
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend((payload.len() as u16).to_be_bytes());
+    packet.extend([protocol, 64]);
+    packet.extend(from.octets());
+    packet.extend(to.octets());
+    packet.extend(payload);
+    Ok(packet)
+}
+
+/// A UDP datagram from and to these ports, without a checksum.
+pub(crate) fn udp_between(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    datagram.extend(from.to_be_bytes());
+    datagram.extend(to.to_be_bytes());
+    datagram.extend((8 + payload.len() as u16).to_be_bytes());
+    datagram.extend([0, 0]);
+    datagram.extend(payload);
+    datagram
+}
+
+/// Sends a packet from the camera as it is.
+pub(crate) fn send_as_it_is(packet: &[u8], to: IpAddr) -> Res {
+    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    send(family, packet, to)
+}
+
 /// The packet as it is; `IPPROTO_RAW` means that it brings its own header (raw(7), and
 /// `rawv6_init_sk` in net/ipv6/raw.c).
 fn send(family: AddressFamily, packet: &[u8], to: IpAddr) -> Res {

@@ -5,6 +5,7 @@ mod commands;
 mod documents;
 mod failures;
 mod guards;
+mod hidden;
 mod http;
 mod lists;
 mod log;
@@ -12,6 +13,7 @@ mod marks;
 mod mode;
 mod observe;
 mod others;
+mod policy;
 mod pressure;
 mod prometheus;
 mod refusals;
@@ -65,6 +67,15 @@ pub(crate) const CASES: &[Case] = &[
     verdict("camera_networks_alone_are_enough", verdicts::networks_only),
     verdict("monitor_mode_passes_everything_and_counts", verdicts::monitor),
     verdict("why_agrees_with_the_receiver_1000_times", verdicts::why),
+    verdict("embedded_addresses_are_looked_up", hidden::embedded_addresses),
+    verdict("packets_sent_elsewhere_by_a_header_are_dropped", hidden::redirecting_headers),
+    verdict("tunnels_are_dropped_and_what_looks_like_one_passes", hidden::tunnels_are_dropped),
+    verdict("inspected_tunnels_are_judged_by_what_they_carry", hidden::tunnels_are_inspected),
+    verdict("first_fragment_without_its_ports_is_dropped", hidden::cut_headers),
+    verdict("source_of_no_camera_network_is_forged", policy::forged_source),
+    verdict("mac_and_address_of_a_camera_go_together", policy::forged_mac),
+    verdict("cameras_are_judged_by_their_policies", policy::policies),
+    verdict("lists_of_a_policy_are_all_that_counts_for_it", policy::own_lists),
     verdict("rules_without_a_daemon_pass_nothing", failures::no_daemon),
     verdict("stopped_daemon_leaves_the_gateway_closed", failures::stopped),
     verdict("killed_daemon_passes_nothing_until_restarted", failures::killed),
