@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Format, Place, output};
 use crate::blocklist;
-use crate::config::{Config, ListKind, RulesBackend};
+use crate::config::{COPIED_TO_INSPECT, Config, ListKind, RulesBackend, Tunnels};
 use crate::failure::{ExitStatus, Failure};
 use crate::netfilter;
 use crate::ruleset::Ruleset;
@@ -86,6 +86,7 @@ fn look(place: &Place) -> Findings {
             );
             check_interfaces(&config, &mut findings);
             check_enslaved(&config, &mut findings);
+            check_senders(&config, &mut findings);
             check_lists(&config, &mut findings);
             check_kernel(&config, &mut findings);
         }
@@ -115,6 +116,31 @@ fn check_enslaved(config: &Config, findings: &mut Findings) {
     }
     for one in netfilter::enslaved(&cameras.trusted_interfaces).unwrap_or_default() {
         findings.add("interface", "warning", format!("cameras.trusted_interfaces: {one}"));
+    }
+}
+
+/// What is not seen, because the configuration does not say enough.
+fn check_senders(config: &Config, findings: &mut Findings) {
+    let cameras = &config.cameras;
+    let known = |name: &String| cameras.sources.iter().any(|(interface, _)| interface == name);
+    if cameras.networks.is_empty() {
+        for name in cameras.interfaces.iter().filter(|name| !known(name)) {
+            let detail = format!(
+                "{name}: sources are not checked, a camera can send as another one: name its networks in \
+                 cameras.sources or cameras.networks"
+            );
+            findings.add("senders", "warning", detail);
+        }
+    }
+    let policies = config.policies.iter().map(|policy| &policy.tunnels);
+    let inspect = policies.chain([&config.tunnels]).any(Tunnels::inspect_any);
+    if inspect && config.queue.copy_range < COPIED_TO_INSPECT {
+        let detail = format!(
+            "queue.copy_range = {}: tunnels are inspected, and what lies behind these bytes is dropped unread; \
+             leave the key out, or set {COPIED_TO_INSPECT}",
+            config.queue.copy_range
+        );
+        findings.add("tunnels", "warning", detail);
     }
 }
 

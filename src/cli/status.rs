@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::{Format, Place, output};
 use crate::control::client;
-use crate::control::message::{Answer, QueueStatus, Request, Status};
+use crate::control::message::{Answer, PolicyStatus, QueueStatus, Request, Status};
 use crate::failure::Failure;
 use output::{columns, grouped, size, span};
 
@@ -48,6 +48,7 @@ fn text(status: &Status) -> String {
     ]);
     rows.extend(status.rules.enslaved.iter().map(|line| row("", format!("NOT HELD: {line}"))));
     rows.push(row("rule set", rule_set(status)));
+    rows.extend(policies(status));
     if status.last_good {
         let why =
             "THE LISTS WERE REFUSED AT START: this is the last good rule set; mend them and reload";
@@ -80,8 +81,10 @@ fn text(status: &Status) -> String {
             }
         ),
     ));
-    if traffic.unparsable > 0 {
-        rows.push(row("", format!("{} unparsable", grouped(traffic.unparsable))));
+    if !traffic.by_reason.is_empty() {
+        let one = |(reason, count): &(String, u64)| format!("{} {reason}", grouped(*count));
+        let reasons: Vec<String> = traffic.by_reason.iter().map(one).collect();
+        rows.push(row("", format!("by reason: {}", reasons.join(", "))));
     }
     for (index, queue) in status.queues.iter().enumerate() {
         let [buffer, late, orphan] = queue.lost;
@@ -112,6 +115,25 @@ fn text(status: &Status) -> String {
     text.push_str(&lists(status));
     text.push_str(&cameras(status));
     text
+}
+
+/// What is different for some cameras, a row each; nothing where nothing is.
+fn policies(status: &Status) -> Vec<Vec<String>> {
+    let plain = |policy: &PolicyStatus| policy.default == "accept" && policy.tunnels.is_empty();
+    if status.policies.len() < 2 && status.policies.iter().all(plain) {
+        return Vec::new();
+    }
+    let text = |policy: &PolicyStatus| {
+        let name = if policy.name.is_empty() { "everybody else" } else { &policy.name };
+        let mut parts = vec![format!("unlisted {}", policy.default)];
+        parts.extend(policy.monitor.then(|| "MONITOR".to_owned()));
+        parts.extend(policy.lists.as_ref().map(|lists| format!("lists {}", lists.join(", "))));
+        parts.extend(policy.tunnels.iter().cloned());
+        format!("{name}: {}", parts.join("; "))
+    };
+    let rows = status.policies.iter().rev().enumerate();
+    rows.map(|(index, policy)| row(if index == 0 { "policies" } else { "" }, text(policy)))
+        .collect()
 }
 
 /// When a queue last had a packet.

@@ -19,7 +19,7 @@ const BATCH: usize = 64;
 /// Bytes of a packet that are copied if nothing is said: the headers, and where a payload begins.
 const COPIED: u16 = 128;
 /// The same where some tunnel is inspected: headers within headers.
-const COPIED_TO_INSPECT: u16 = 512;
+pub const COPIED_TO_INSPECT: u16 = 512;
 /// The most lists, for their counters are laid out at start.
 pub const LIST_LIMIT: usize = 255;
 /// The lists that have no file, which no list of a configuration can be named like: what cannot be blocked, what is

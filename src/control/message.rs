@@ -1,15 +1,21 @@
 //! The messages on the control socket: one line of JSON each way, then the connection ends.
 
+mod status;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::changes::Change;
 use super::entries::{EntriesOrder, EntriesReport};
 use crate::config::Mode;
 use crate::explain::{Comparison, Explanation, ListReports, OriginExplanation, PrefixExplanation};
 use crate::failure::{ExitStatus, Failure};
+
+pub use status::{
+    CameraStatus, ListStatus, ModeSet, ModeUnconfirmed, Paused, PolicyStatus, QueueStatus,
+    RulesStatus, Status, TrafficStatus,
+};
 
 /// The longest request, in bytes.
 pub const REQUEST_LIMIT: usize = 64 << 10;
@@ -215,184 +221,6 @@ pub struct ReloadReport {
     pub text: String,
     /// Time from the request to the publication, in seconds.
     pub seconds: f64,
-}
-
-/// How a daemon is doing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// Version of this shape.
-    pub schema: u32,
-    /// kordon's version.
-    pub version: String,
-    /// The process.
-    pub pid: u32,
-    /// `enforce` or `monitor`: the mode in force; a pause does not change it.
-    pub mode: String,
-    /// What the configuration says.
-    pub mode_configured: String,
-    /// The command that set the mode, where one did.
-    pub mode_set: Option<ModeSet>,
-    /// The mode goes back by itself unless somebody confirms it.
-    pub mode_unconfirmed: Option<ModeUnconfirmed>,
-    /// Nothing is dropped for the time being.
-    pub paused: Option<Paused>,
-    /// Everything passes while nobody judges.
-    pub open: bool,
-    /// Everything is in place.
-    pub ready: bool,
-    /// Seconds since the start.
-    pub uptime_seconds: u64,
-    /// Seconds since 1970.
-    pub now: u64,
-    /// The configuration's files.
-    pub config: Vec<String>,
-    /// The rule set's generation.
-    pub generation: u64,
-    /// Distinct prefixes, IPv4 and IPv6.
-    pub prefixes: [usize; 2],
-    /// When it was put in force, in seconds since 1970.
-    pub loaded: u64,
-    /// Why the last reload was refused; none if it was not.
-    pub last_reload_refused: Option<String>,
-    /// The daemon started with the last good rule set, because the lists were refused.
-    #[serde(default)]
-    pub last_good: bool,
-    /// Who went back to the rule set before; the files say otherwise.
-    #[serde(default)]
-    pub undone_by: Option<String>,
-    /// The last change of each kind that somebody asked for, the newest first.
-    #[serde(default)]
-    pub changes: Vec<Change>,
-    /// The rules in the kernel.
-    pub rules: RulesStatus,
-    /// The queues.
-    pub queues: Vec<QueueStatus>,
-    /// Traffic since the start.
-    pub traffic: TrafficStatus,
-    /// The lists.
-    pub lists: Vec<ListStatus>,
-    /// Declared cameras, the busiest in drops first, then `_other`.
-    pub cameras: Vec<CameraStatus>,
-}
-
-/// A mode set by command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModeSet {
-    /// Who set it.
-    pub by: String,
-    /// When, in seconds since 1970.
-    pub at: u64,
-    /// Why; empty if nobody said.
-    pub why: String,
-}
-
-/// A mode that waits to be confirmed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModeUnconfirmed {
-    /// When it goes back, in seconds since 1970.
-    pub until: u64,
-    /// To what.
-    pub back_to: String,
-}
-
-/// A pause of the drops.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Paused {
-    /// When it ends, in seconds since 1970.
-    pub until: u64,
-    /// Who asked for it.
-    pub by: String,
-    /// Why.
-    pub why: String,
-}
-
-/// The rules in the kernel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RulesStatus {
-    /// kordon applies them itself.
-    pub managed: bool,
-    /// The tool that carries them.
-    pub tool: String,
-    /// As planned, when last asked; none if not asked yet.
-    pub present: Option<bool>,
-    /// What is missing or altered.
-    pub faults: Vec<String>,
-    /// Packets dropped by the gate, both families.
-    pub gate_dropped: u64,
-    /// Why somebody removed them through the daemon.
-    pub removed: Option<String>,
-    /// How often they were put back.
-    pub rearmed: u64,
-    /// Where they are left to others: whether the planned ones stand; none if not looked at.
-    pub planned: Option<bool>,
-    /// Camera interfaces that belong to another one, in words: their packets are not held.
-    pub enslaved: Vec<String>,
-}
-
-/// One queue.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct QueueStatus {
-    /// Its number.
-    pub number: u16,
-    /// Bytes in use in the socket's buffer.
-    pub buffer_used: Option<u64>,
-    /// The buffer's size, as granted.
-    pub buffer_size: Option<u64>,
-    /// Packets lost, by cause: buffer, late verdict, orphan.
-    pub lost: [u64; 3],
-    /// Its thread makes no progress.
-    pub stalled: bool,
-    /// Seconds since its last packet; none if there was none since the start.
-    pub last_packet_seconds_ago: Option<u64>,
-}
-
-/// Packets since the start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrafficStatus {
-    /// Judged.
-    pub packets: u64,
-    /// Answered with accept.
-    pub accepted: u64,
-    /// Answered with drop.
-    pub dropped: u64,
-    /// Passed by mode or by a monitor list only.
-    pub would_drop: u64,
-    /// Of those dropped or passed so: unparsable.
-    pub unparsable: u64,
-    /// Events counted but not logged.
-    pub events_suppressed: u64,
-}
-
-/// One list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ListStatus {
-    /// Its name.
-    pub name: String,
-    /// `block`, `allow` or `monitor`.
-    pub action: String,
-    /// Prefixes or AS numbers that it names.
-    pub lines: usize,
-    /// Prefixes after resolution.
-    pub prefixes: usize,
-    /// Packets dropped.
-    pub dropped: u64,
-    /// Packets that would have been dropped.
-    pub would_drop: u64,
-    /// Packets exempted.
-    pub exempted: u64,
-    /// On what it rests, in one line.
-    pub basis: String,
-}
-
-/// One camera.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CameraStatus {
-    /// Its name.
-    pub name: String,
-    /// Packets judged.
-    pub packets: u64,
-    /// Packets dropped.
-    pub dropped: u64,
 }
 
 #[cfg(test)]

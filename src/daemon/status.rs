@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::config::Config;
+use crate::config::{Config, TunnelAnswer};
 use crate::control::changes::Changes;
 use crate::control::message::{
-    CameraStatus, ListStatus, ModeSet, ModeUnconfirmed, Paused, QueueStatus, RulesStatus, Status,
-    TrafficStatus,
+    CameraStatus, ListStatus, ModeSet, ModeUnconfirmed, Paused, PolicyStatus, QueueStatus,
+    RulesStatus, Status, TrafficStatus,
 };
-use crate::counters::{ListCounters, Volume};
+use crate::counters::{ListCounters, STOPPING, Volume};
 use crate::netfilter::Tool;
+use crate::ruleset::{Policy, Ruleset};
 use crate::telemetry::Observed;
 use crate::telemetry::standing::{Pause, Set};
+use crate::verdict::Tunnel;
 
 /// A function that assembles the status when asked.
 pub(super) fn reporter(
@@ -54,6 +56,7 @@ pub(super) fn reporter(
             last_good: last.last_good,
             undone_by: last.undone_by,
             changes: changes.last(),
+            policies: policies(&rules),
             rules: RulesStatus {
                 managed,
                 tool: tool.clone(),
@@ -92,6 +95,25 @@ pub(super) fn reporter(
     })
 }
 
+fn policies(rules: &Ruleset) -> Vec<PolicyStatus> {
+    let one = |policy: &Policy| PolicyStatus {
+        name: policy.name.clone(),
+        monitor: policy.monitor,
+        default: policy.unlisted.label().to_owned(),
+        lists: policy.lists().map(|lists| {
+            let named = lists.iter().filter_map(|list| rules.list(*list));
+            named.filter(|list| list.is_from_a_file()).map(|list| list.name.clone()).collect()
+        }),
+        tunnels: Tunnel::ALL
+            .iter()
+            .map(|tunnel| (tunnel, policy.tunnels.answer(*tunnel)))
+            .filter(|(_, answer)| *answer != TunnelAnswer::Drop)
+            .map(|(tunnel, answer)| format!("{tunnel}: {}", answer.label()))
+            .collect(),
+    };
+    rules.policies.all().iter().map(one).collect()
+}
+
 fn packets(volumes: &[Volume]) -> u64 {
     volumes.iter().map(|volume| volume.packets.get()).sum()
 }
@@ -127,6 +149,20 @@ fn traffic(observed: &Observed) -> TrafficStatus {
         dropped: observed.sum(|shard| shard.lists.iter().map(|list| packets(&list.dropped)).sum()),
         would_drop: observed
             .sum(|shard| shard.lists.iter().map(|list| packets(&list.would_drop)).sum()),
+        by_reason: STOPPING
+            .iter()
+            .enumerate()
+            .map(|(place, reason)| {
+                let of = |list: &ListCounters| {
+                    let one =
+                        |volumes: &[Volume]| volumes.get(place).map_or(0, |v| v.packets.get());
+                    one(&list.dropped) + one(&list.would_drop)
+                };
+                let count = observed.sum(|shard| shard.lists.iter().map(of).sum());
+                ((*reason).to_owned(), count)
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect(),
         unparsable: observed.sum(|shard| shard.unparsable.iter().map(|cause| cause.get()).sum()),
         events_suppressed: observed.suppressed(),
     }

@@ -39,6 +39,11 @@ impl Policy {
         self.lists.as_ref().is_none_or(|lists| lists.contains(&list))
     }
 
+    /// The lists that count, where not all do.
+    pub fn lists(&self) -> Option<&[ListId]> {
+        self.lists.as_deref()
+    }
+
     /// What a destination meets, `table` being that of all lists.
     #[inline]
     pub fn lookup4(&self, table: &Table, destination: Ipv4Addr) -> Option<Hit> {
