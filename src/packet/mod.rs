@@ -12,7 +12,7 @@ mod tunnel;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use embedded::{Embedded, embedded};
-pub use tunnel::{Inner, inner};
+pub use tunnel::{Inner, Sight, inner, resembles, sight};
 
 use crate::config::Mac;
 use crate::verdict::{Family, Redirect, Unparsable};
@@ -128,11 +128,27 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// This first fragment ends before its transport header does (RFC 1858, RFC 7112): ports and flags hide in the
-    /// next one. The packet's length counts, not the copy's.
+    /// This first fragment ends before its transport header does (RFC 1858, RFC 7112), or, in UDP, before what tunnels
+    /// are recognised by: the rest hides in the next one. No link has packets so short. The packet's length counts,
+    /// not the copy's.
     #[inline]
     pub fn lacks_transport(&self, held: Held<'_>) -> bool {
         self.fragment == Fragment::First && self.beyond(held) < shortest_header(self.protocol)
+    }
+
+    /// Options or extension headers leave so little of a datagram in the copy that tunnels cannot be recognised by
+    /// their content. A longer copy range shows more.
+    #[inline]
+    pub fn hides_payload(&self, held: Held<'_>) -> bool {
+        let fixed = match self.addresses {
+            Addresses::V4 { .. } => 20,
+            Addresses::V6 { .. } => 40,
+        };
+        if self.transport <= fixed || self.protocol != 17 || self.fragment == Fragment::Later {
+            return false;
+        }
+        let shown = held.bytes.len().saturating_sub(usize::from(self.transport)) as u32;
+        shown < UDP_HEADER + TELLING && self.beyond(held) > shown
     }
 
     /// Bytes of the packet from the transport header on, by the IP header's own length; what a sender appended to
@@ -156,17 +172,23 @@ impl Headers {
     }
 }
 
+const UDP_HEADER: u32 = 8;
+/// Bytes of a payload by which tunnels are recognised; OpenVPN's, with an HMAC of 32 bytes, is the longest that is
+/// usual.
+const TELLING: u32 = 56;
+
 /// Bytes of the protocol's shortest header. Every fragment but the last carries a multiple of eight bytes (RFC 791,
 /// RFC 8200 section 4.5), so a first one below eight is short in any protocol.
 fn shortest_header(protocol: u8) -> u32 {
     match protocol {
+        17 => UDP_HEADER + TELLING,
         // IPv4, TCP.
         4 | 6 => 20,
         // DCCP (RFC 4340 section 5.1), AH (RFC 4302), SCTP (RFC 9260 section 3).
         33 | 51 | 132 => 12,
         // IPv6.
         41 => 40,
-        // UDP, ICMP, ESP, UDP-Lite, and all others.
+        // ICMP, ESP, UDP-Lite, and all others.
         _ => 8,
     }
 }

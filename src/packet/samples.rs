@@ -1,5 +1,8 @@
 //! Sample packets that the tests of several rooms share.
 
+pub(crate) mod ordinary;
+pub(crate) mod tunnels;
+
 use etherparse::{IpFragOffset, IpNumber, PacketBuilder};
 
 /// Camera and destination of every IPv4 sample.

@@ -221,8 +221,9 @@ fn first_fragments(protocol: u8, beyond: usize) -> [Vec<u8>; 2] {
 
 #[test]
 fn a_first_fragment_that_ends_before_its_transport_header_lacks_it() {
-    for (protocol, needed) in [(6, 20), (17, 8), (33, 12), (132, 12), (4, 20), (41, 40), (253, 8)] {
-        for beyond in 0..64 {
+    for (protocol, needed) in [(6, 20), (17, 64), (33, 12), (132, 12), (4, 20), (41, 40), (253, 8)]
+    {
+        for beyond in 0..80 {
             for bytes in first_fragments(protocol, beyond) {
                 let lacks = |bytes: &[u8], length: usize| {
                     let held = Held { length: length as u32, ..Held::from(bytes) };
@@ -243,6 +244,34 @@ fn a_first_fragment_that_ends_before_its_transport_header_lacks_it() {
         let held = Held::from(&bytes[..]);
         assert!(!parse(held).unwrap().lacks_transport(held), "{name} is no first fragment");
     }
+}
+
+#[test]
+fn headers_that_push_a_datagram_out_of_the_copy_are_seen() {
+    let mut udp = sample("v6-udp");
+    udp.resize(400, 0xa5);
+    let options = |units: u8| {
+        let mut chain = vec![0; usize::from(units) * 8 + 8];
+        chain[..4].copy_from_slice(&[17, units, 1, units * 8 + 4]);
+        with_chain(&udp, 60, &chain)
+    };
+    let hides = |bytes: &[u8], copy: usize| {
+        let held = Held {
+            bytes: &bytes[..copy.min(bytes.len())],
+            length: bytes.len() as u32,
+            aggregate: false,
+        };
+        parse(held).unwrap().hides_payload(held)
+    };
+    assert!(!hides(&options(2), 128));
+    assert!(hides(&options(3), 128));
+    assert!(hides(&options(9), 128));
+    assert!(!hides(&options(9), 512), "a longer copy shows it");
+    assert!(!hides(&with_chain(&udp, 60, &[17, 0, 1, 4, 0, 0, 0, 0]), 128));
+    // Without options a short copy range is a matter of configuration.
+    assert!(!hides(&with_chain(&udp, 17, &[]), 64));
+    let whole = sample("v6-eight-extensions");
+    assert!(!hides(&whole, whole.len()), "nothing was cut off");
 }
 
 #[test]
