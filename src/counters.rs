@@ -78,7 +78,7 @@ pub const STOPPING: [&str; 12] = [
     "tunnel",
     "tunnel_inside",
     "tunnel_unreadable",
-    "header_cut",
+    "payload_hidden",
     "forged",
     "not_allowed",
 ];
@@ -95,7 +95,7 @@ fn stopping_place(reason: Reason) -> Option<usize> {
         Reason::Tunnel(_) => Some(6),
         Reason::Inside(_) => Some(7),
         Reason::Unreadable(_) => Some(8),
-        Reason::HeaderCut => Some(9),
+        Reason::PayloadHidden => Some(9),
         Reason::Forged(_) => Some(10),
         Reason::NotAllowed => Some(11),
         Reason::NoMatch | Reason::Exempt | Reason::TunnelAccepted(_) => None,

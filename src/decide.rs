@@ -47,7 +47,7 @@ impl Decision {
     }
 }
 
-/// What one packet thread remembers.
+/// What one packet thread remembers. The default one is for made-up packets and tests: everybody knows its seed.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// Of flows.
@@ -57,6 +57,11 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// An empty memory with a seed that no camera knows.
+    pub fn new(seed: u64) -> Self {
+        Memory { flows: FlowMemory::new(seed), interfaces: Interfaces::default() }
+    }
+
     /// Takes note of the time, in whole seconds since any moment that stays the same; once per batch.
     #[inline]
     pub fn tick(&mut self, now: u32) {
@@ -264,8 +269,8 @@ fn tunnelled(
 ) -> Option<Passage> {
     let tunnel = memory.flows.tunnel(headers, held);
     let Some(tunnel) = tunnel else {
-        let cut = headers.lacks_transport(held) && !policy.tunnels.accept_all();
-        return cut.then(|| Passage::Refused(Outcome::of(Reason::HeaderCut)));
+        let hidden = hides(headers, held) && !policy.tunnels.accept_all();
+        return hidden.then(|| Passage::Refused(Outcome::of(Reason::PayloadHidden)));
     };
     Some(match policy.tunnels.answer(tunnel) {
         TunnelAnswer::Drop => Passage::Refused(Outcome::of(Reason::Tunnel(tunnel))),
@@ -274,6 +279,12 @@ fn tunnelled(
             inspect(rules, memory, policy, tunnel, packet::inner(tunnel, headers, held))
         }
     })
+}
+
+/// A tunnel could not be recognised in it.
+#[inline]
+fn hides(headers: &Headers, held: Held<'_>) -> bool {
+    headers.lacks_transport(held) || headers.hides_payload(held)
 }
 
 /// Judges what a tunnel carries, and what that carries.
@@ -303,8 +314,8 @@ fn inspect(
             return Passage::Refused(Outcome { reason: Reason::Inside(outermost), hit, hidden });
         }
         let Some(tunnel) = memory.flows.tunnel(&headers, held) else {
-            return match headers.lacks_transport(held) {
-                true => refused(Reason::HeaderCut),
+            return match hides(&headers, held) {
+                true => refused(Reason::PayloadHidden),
                 false => Passage::Accepted(outermost),
             };
         };

@@ -138,8 +138,8 @@ pub enum Reason {
     Inside(Tunnel),
     /// What this tunnel carries was to be judged and cannot be read.
     Unreadable(Tunnel),
-    /// A first fragment ends before its transport header does, which could hide a tunnel.
-    HeaderCut,
+    /// A first fragment, or options before a cut copy, hide what a tunnel would be recognised by.
+    PayloadHidden,
     /// The sender is not who it claims to be.
     Forged(Forgery),
     /// No list names the destination, and the camera's policy drops what no list allows.
@@ -162,7 +162,7 @@ impl Reason {
             | Reason::Tunnel(_)
             | Reason::Inside(_)
             | Reason::Unreadable(_)
-            | Reason::HeaderCut
+            | Reason::PayloadHidden
             | Reason::Forged(_)
             | Reason::NotAllowed
             | Reason::Unparsable(_) => Verdict::Drop,
@@ -188,7 +188,7 @@ impl Reason {
             Reason::Tunnel(_) => "tunnel",
             Reason::Inside(_) => "tunnel_inside",
             Reason::Unreadable(_) => "tunnel_unreadable",
-            Reason::HeaderCut => "header_cut",
+            Reason::PayloadHidden => "payload_hidden",
             Reason::Forged(_) => "forged",
             Reason::NotAllowed => "not_allowed",
             Reason::Unparsable(_) => "unparsable",
@@ -209,7 +209,7 @@ impl Reason {
             | Reason::Embedded(_)
             | Reason::Martian(_)
             | Reason::Redirected(_)
-            | Reason::HeaderCut
+            | Reason::PayloadHidden
             | Reason::Forged(_)
             | Reason::NotAllowed
             | Reason::Unparsable(_) => None,
@@ -231,7 +231,9 @@ impl fmt::Display for Reason {
             Reason::Tunnel(tunnel) => write!(f, "tunnel ({tunnel})"),
             Reason::Inside(tunnel) => write!(f, "within a tunnel ({tunnel})"),
             Reason::Unreadable(tunnel) => write!(f, "tunnel that cannot be read ({tunnel})"),
-            Reason::HeaderCut => f.write_str("first fragment without its transport header"),
+            Reason::PayloadHidden => f.write_str(
+                "what a tunnel would be recognised by is hidden by a fragment or by options",
+            ),
             Reason::Forged(how) => write!(f, "forged ({})", how.label()),
             Reason::NotAllowed => f.write_str("not allowed by its policy"),
             Reason::Unparsable(cause) => write!(f, "unparsable ({})", cause.label()),

@@ -8,6 +8,8 @@
 //! instruction, behind which the processor begins no load, so look-ups on both sides of it could not wait
 //! for memory together.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -52,7 +54,7 @@ impl<Q: PacketQueue> Worker<Q> {
         account.shard().mark_alive(began.elapsed());
         let posted = stance.read();
         let decisions = Decisions::for_batches_of(BATCH);
-        let memory = Memory::default();
+        let memory = Memory::new(RandomState::new().hash_one(0));
         let unsettled = true;
         Worker { queue, rules, account, began, memory, decisions, stance, posted, mark, unsettled }
     }

@@ -3,7 +3,7 @@ use crate::config::Mac;
 use crate::config::samples::Folder;
 use crate::packet::samples::{V4, V6, good, with_chain, with_options};
 use crate::ruleset::{Builder, ListInfo, Ruleset};
-use crate::verdict::{Forgery, Redirect, Unparsable};
+use crate::verdict::{Forgery, Redirect, Tunnel, Unparsable};
 use std::net::IpAddr;
 
 /// A rule set of these entries: list name, action, prefix.
@@ -49,31 +49,33 @@ fn unlisted(reason: Reason) -> bool {
     matches!(reason, Reason::NoMatch | Reason::TunnelAccepted(_))
 }
 
-/// What lets every sample be judged by its destination alone.
-const BY_DESTINATION: &str = "packets.mobile_ipv6 = \"accept\"\n\
-    tunnels = { gre = \"accept\", esp = \"accept\", ah = \"accept\" }\n";
-
 fn reason(rules: &Ruleset, address: &str) -> Reason {
     let address: IpAddr = address.parse().unwrap();
     decide(rules, &mut Memory::default(), packet::synthetic::packet(None, address).as_slice())
         .reason
 }
 
+/// What lets every sample be judged by its destination alone.
+fn by_destination(entries: &[(&str, Action, &str)]) -> Ruleset {
+    let accept = |tunnel: &Tunnel| format!("{tunnel} = \"accept\"");
+    let tunnels: Vec<String> = Tunnel::ALL.iter().map(accept).collect();
+    let text =
+        format!("packets.mobile_ipv6 = \"accept\"\ntunnels = {{ {} }}\n", tunnels.join(", "));
+    under(&text, entries)
+}
+
 #[test]
 fn every_sample_to_a_blocked_destination_is_dropped_and_to_any_other_passes() {
     let destination4 = IpAddr::from(V4.1).to_string();
     let destination6 = IpAddr::from(V6.1).to_string();
-    let blocked = under(
-        BY_DESTINATION,
-        &[
-            ("a", Action::Block, &format!("{destination4}/32")),
-            ("a", Action::Block, &format!("{destination6}/128")),
-        ],
-    );
-    let other = under(
-        BY_DESTINATION,
-        &[("a", Action::Block, "198.51.100.0/24"), ("a", Action::Block, "2001:db8:9::/48")],
-    );
+    let blocked = by_destination(&[
+        ("a", Action::Block, &format!("{destination4}/32")),
+        ("a", Action::Block, &format!("{destination6}/128")),
+    ]);
+    let other = by_destination(&[
+        ("a", Action::Block, "198.51.100.0/24"),
+        ("a", Action::Block, "2001:db8:9::/48"),
+    ]);
     for sample in good() {
         let decision = decide(&blocked, &mut Memory::default(), sample.bytes.as_slice());
         assert_eq!(decision.reason, Reason::Blocked, "{}", sample.name);
@@ -86,10 +88,10 @@ fn every_sample_to_a_blocked_destination_is_dropped_and_to_any_other_passes() {
 
 #[test]
 fn every_truncation_of_every_sample_is_decided_and_none_of_a_blocked_one_passes() {
-    let rules = under(
-        BY_DESTINATION,
-        &[("a", Action::Block, "203.0.113.0/24"), ("a", Action::Block, "2001:db8:3::/48")],
-    );
+    let rules = by_destination(&[
+        ("a", Action::Block, "203.0.113.0/24"),
+        ("a", Action::Block, "2001:db8:3::/48"),
+    ]);
     for sample in good() {
         for at in 0..=sample.bytes.len() {
             let bytes = &sample.bytes[..at];
@@ -189,7 +191,7 @@ fn among_blocks_the_longest_prefix_is_named_and_why_names_all() {
 
 #[test]
 fn an_empty_rule_set_blocks_nothing_but_what_cannot_be_parsed() {
-    let rules = under(BY_DESTINATION, &[]);
+    let rules = by_destination(&[]);
     for sample in good() {
         let reason = decide(&rules, &mut Memory::default(), sample.bytes.as_slice()).reason;
         assert!(unlisted(reason), "{}: {reason}", sample.name);

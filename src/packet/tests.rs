@@ -256,11 +256,8 @@ fn headers_that_push_a_datagram_out_of_the_copy_are_seen() {
         with_chain(&udp, 60, &chain)
     };
     let hides = |bytes: &[u8], copy: usize| {
-        let held = Held {
-            bytes: &bytes[..copy.min(bytes.len())],
-            length: bytes.len() as u32,
-            aggregate: false,
-        };
+        let held =
+            Held { length: bytes.len() as u32, ..Held::from(&bytes[..copy.min(bytes.len())]) };
         parse(held).unwrap().hides_payload(held)
     };
     assert!(!hides(&options(2), 128));

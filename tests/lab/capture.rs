@@ -18,7 +18,9 @@ pub(crate) type Mark = [u8; 8];
 pub(crate) fn mark() -> Mark {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let mut mark = *b"KRD>....";
-    mark[4..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    // Without runs of zeros: it also stands where keys and sessions do.
+    let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b1);
+    mark[4..].copy_from_slice(&number.to_be_bytes());
     mark
 }
 

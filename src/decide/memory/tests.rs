@@ -8,7 +8,7 @@ use proptest::prelude::*;
 /// What the memory says of this packet, of which 128 bytes are copied.
 fn says(memory: &mut FlowMemory, bytes: &[u8]) -> Option<Tunnel> {
     let copy = &bytes[..bytes.len().min(128)];
-    let held = Held { bytes: copy, length: bytes.len() as u32, aggregate: false };
+    let held = Held { length: bytes.len() as u32, ..Held::from(copy) };
     memory.tunnel(&parse(held).unwrap(), held)
 }
 

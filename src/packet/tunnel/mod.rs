@@ -185,7 +185,7 @@ fn whole(packet: Rest<'_>) -> Inner<'_> {
         return Inner::Unreadable;
     }
     let length = if packet.goes_on { packet.length.max(says) } else { packet.length };
-    Inner::Packet(Held { bytes: packet.bytes, length, aggregate: packet.aggregate })
+    Inner::Packet(Held { length, aggregate: packet.aggregate, ..Held::from(packet.bytes) })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ fn told(message: &Message) -> Sight {
     for family in Family::ALL {
         let bytes = message.packet(family);
         let copy = &bytes[..bytes.len().min(128)];
-        let cut = Held { bytes: copy, length: bytes.len() as u32, aggregate: false };
+        let cut = Held { length: bytes.len() as u32, ..Held::from(copy) };
         told.extend([of(&bytes), sight(&parse(cut).unwrap(), cut)]);
     }
     assert!(told.iter().all(|one| *one == told[0]), "{}: {told:?}", message.name);
@@ -118,11 +118,7 @@ fn opens_in_tcp(message: &Message) {
     for family in Family::ALL {
         let bytes = in_tcp(message).packet(family);
         assert_eq!(of(&bytes), flow(Tunnel::OpenVpn), "{}", message.name);
-        let cut = Held {
-            bytes: &bytes[..bytes.len().min(128)],
-            length: bytes.len() as u32,
-            aggregate: false,
-        };
+        let cut = Held { length: bytes.len() as u32, ..Held::from(&bytes[..bytes.len().min(128)]) };
         let found = sight(&parse(cut).unwrap(), cut);
         if found != flow(Tunnel::OpenVpn) {
             let session = u64::from_be_bytes(noise(8, 8).try_into().unwrap());
@@ -346,9 +342,9 @@ fn aggregates_are_known_by_their_first_message() {
     for (message, size) in sizes {
         let bytes = message.long(size * 5 + 3).packet(Family::V4);
         let held = Held {
-            bytes: &bytes[..128.min(bytes.len())],
             length: bytes.len() as u32,
             aggregate: true,
+            ..Held::from(&bytes[..128.min(bytes.len())])
         };
         assert_ne!(sight(&parse(held).unwrap(), held), Sight::Nothing, "{}", message.name);
         assert_eq!(of(&bytes), Sight::Nothing, "{} is no aggregate", message.name);
@@ -358,7 +354,7 @@ fn aggregates_are_known_by_their_first_message() {
 /// The inner packet of the tunnel in this copy.
 fn inspected(tunnel: Tunnel, bytes: &[u8], copy: usize) -> Inner<'_> {
     let bytes_copied = &bytes[..copy.min(bytes.len())];
-    let held = Held { bytes: bytes_copied, length: bytes.len() as u32, aggregate: false };
+    let held = Held { length: bytes.len() as u32, ..Held::from(bytes_copied) };
     match parse(held) {
         Ok(headers) => inner(tunnel, &headers, held),
         Err(_) => Inner::Unreadable,
@@ -529,7 +525,7 @@ fn behind_the_first_packet_of_an_aggregate_nothing_is_taken_for_read() {
         let one = message.packet(Family::V4);
         let two = message.long(message.payload.len() * 2).packet(Family::V4);
         let found = |bytes: &[u8]| {
-            let held = Held { bytes, length: bytes.len() as u32, aggregate: true };
+            let held = Held { length: bytes.len() as u32, aggregate: true, ..Held::from(bytes) };
             let found = inner(tunnel, &parse(held).unwrap(), held);
             matches!(found, Inner::Packet(_))
         };
@@ -574,7 +570,7 @@ fn every_truncation_of_every_sample_ends_for_every_tunnel() {
             for (length, aggregate) in
                 [(bytes.len() as u32, false), (at as u32, false), (70_000, true)]
             {
-                let held = Held { bytes: &bytes[..at], length, aggregate };
+                let held = Held { length, aggregate, ..Held::from(&bytes[..at]) };
                 let Ok(headers) = parse(held) else { continue };
                 let _ = sight(&headers, held);
                 for tunnel in Tunnel::ALL {
@@ -605,7 +601,7 @@ proptest! {
                 *place = byte;
             }
         }
-        let held = Held { bytes: &bytes, length: bytes.len() as u32 + more, aggregate };
+        let held = Held { length: bytes.len() as u32 + more, aggregate, ..Held::from(&bytes[..]) };
         if let Ok(headers) = parse(held) {
             let _ = sight(&headers, held);
             if let Inner::Packet(within) = inner(tunnel, &headers, held) {
