@@ -21,8 +21,9 @@ const ESP_PACKETS: u8 = 4;
 /// may reorder; an aggregate hides up to 64.
 const ESP_FIRST: u32 = 1_024;
 const ESP_STEP: u32 = 64;
-/// The same for WireGuard's data.
+/// The same for WireGuard's data, of a session that began before kordon did or that roamed to another address.
 const WIREGUARD_PACKETS: u8 = 3;
+const WIREGUARD_STEP: u64 = 1_024;
 
 /// The memory of one packet thread.
 pub struct FlowMemory {
@@ -101,7 +102,7 @@ impl FlowMemory {
     #[inline]
     pub fn tunnel(&mut self, headers: &Headers, held: Held<'_>) -> Option<Tunnel> {
         let sight = packet::sight(headers, held);
-        if self.used == 0 && sight == Sight::Nothing {
+        if self.used == 0 && matches!(sight, Sight::Nothing) {
             return None;
         }
         self.recall(sight, headers, held)
@@ -285,7 +286,7 @@ fn after_openvpn(session: u64, opens: bool, state: Option<State>) -> Option<Stat
 fn after_wireguard(receiver: u32, counter: u64, state: Option<State>) -> State {
     match state {
         Some(State::MaybeWireGuard { receiver: same, counter: before, packets })
-            if same == receiver && counter > before =>
+            if same == receiver && counter > before && counter - before <= WIREGUARD_STEP =>
         {
             match packets + 1 {
                 WIREGUARD_PACKETS.. => State::Known(Tunnel::WireGuard),

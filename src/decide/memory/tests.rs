@@ -106,6 +106,7 @@ fn wireguards_data_without_a_handshake_is_recognised_by_its_third_packet() {
     let third = [None, None, Some(Tunnel::WireGuard), Some(Tunnel::WireGuard)];
     assert_eq!(of_flow(&flow([1_000_000, 1_000_001, 1_000_005, 3])), third);
     assert_eq!(of_flow(&flow([5, 5, 5, 5])), [None; 4]);
+    assert_eq!(of_flow(&flow([5, 5_000, 50_000, 500_000])), [None; 4]);
     let mut others = flow([1, 2, 3, 4]);
     others[1] = others[1].with("another receiver", 4, &[1]);
     others[3] = others[3].with("another receiver", 4, &[2]);

@@ -220,6 +220,8 @@ pub(crate) fn in_the_clear(packet: &[u8]) -> Vec<(Tunnel, Message, bool)> {
     let network = [8, 0, 0, 0, 0, 0x12, 0x34, 0];
     udp(Tunnel::Vxlan, "vxlan", 4789, true, &[&network, &framed]);
     udp(Tunnel::Vxlan, "vxlan as linux had it", 8472, true, &[&network, &tagged]);
+    let extended = [0x0c, 0, 0, if four { 1 } else { 2 }, 0, 0, 9, 0];
+    udp(Tunnel::Vxlan, "vxlan with a packet", 4790, true, &[&extended, packet]);
     udp(Tunnel::Geneve, "geneve", 6081, true, &[&[0, 0, 0x65, 0x58, 0, 0, 1, 0], &framed]);
     let options = [1, 2, 0x80, 1, 9, 9, 9, 9];
     udp(

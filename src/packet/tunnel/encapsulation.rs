@@ -9,12 +9,13 @@ use super::carried::{self, Carried};
 use super::rest::{Datagram, Rest};
 use crate::verdict::Tunnel;
 
-/// VXLAN: the assigned port, and the one that Linux used before.
-const VXLAN: [u16; 2] = [4789, 8472];
+/// VXLAN: the assigned port, that of its generic protocol extension, and the one that Linux used before.
+const VXLAN: [u16; 3] = [4789, 4790, 8472];
 const GENEVE: u16 = 6081;
 const GTP_U: u16 = 2152;
 const TEREDO: u16 = 3544;
-const MPLS: u16 = 6635;
+/// The one port here of a tunnel whose header has no form of its own.
+pub(super) const MPLS: u16 = 6635;
 
 /// What a datagram tells.
 #[inline]
@@ -29,10 +30,11 @@ pub(super) fn sight(datagram: &Datagram<'_>) -> Sight {
 fn recognise(datagram: &Datagram<'_>) -> Option<Tunnel> {
     let payload = datagram.payload;
     let first = payload.array::<4>(0)?;
-    if is_vxlan(&payload, first)
-        && (VXLAN.iter().any(|port| datagram.has(*port)) || fits(vxlan(payload), false))
-    {
-        return Some(Tunnel::Vxlan);
+    if is_vxlan(&payload, first) {
+        let (within, bare) = vxlan(payload);
+        if VXLAN.iter().any(|port| datagram.has(*port)) || fits(within, bare) {
+            return Some(Tunnel::Vxlan);
+        }
     }
     if is_geneve(&payload, first)
         && (datagram.has(GENEVE) || fits(geneve(payload), payload.u16(2) != Some(ETHERNET)))
@@ -61,7 +63,11 @@ fn recognise(datagram: &Datagram<'_>) -> Option<Tunnel> {
 /// What stands behind the header of this tunnel in UDP.
 pub(super) fn carries<'a>(tunnel: Tunnel, payload: Rest<'a>) -> Carried<'a> {
     match tunnel {
-        Tunnel::Vxlan => vxlan(payload).map_or(Carried::Unknown, carried::ethernet),
+        Tunnel::Vxlan => match vxlan(payload) {
+            (Some(packet), true) => carried::ip(packet),
+            (Some(frame), false) => carried::ethernet(frame),
+            (None, _) => Carried::Unknown,
+        },
         Tunnel::Geneve => match (payload.u16(2), geneve(payload)) {
             (Some(ETHERNET), Some(frame)) => carried::ethernet(frame),
             (Some(kind), Some(packet)) => carried::by_ethertype(kind, packet),
@@ -107,16 +113,18 @@ fn fits(within: Option<Rest<'_>>, bare: bool) -> bool {
 }
 
 /// RFC 7348 section 5: the flag that says that the network identifier is valid, and reserved bits. The group policy
-/// extension has a flag and two bytes among these.
+/// extension has a flag and two bytes among these, the generic protocol extension a flag and a protocol.
 #[inline]
 fn is_vxlan(payload: &Rest<'_>, first: [u8; 4]) -> bool {
-    matches!(first, [0x08, 0, 0, 0] | [0x88, 0 | 0x08 | 0x40 | 0x48, _, _])
+    let form = [[0x08, 0, 0, 0], [0x0c, 0, 0, 1], [0x0c, 0, 0, 2], [0x0c, 0, 0, 3]];
+    (form.contains(&first) || matches!(first, [0x88, 0 | 0x08 | 0x40 | 0x48, _, _]))
         && payload.u8(7) == Some(0)
         && payload.length >= 8 + 14
 }
 
-fn vxlan(payload: Rest<'_>) -> Option<Rest<'_>> {
-    payload.skip(8)
+/// What stands behind the header, and whether it is a packet and no frame.
+fn vxlan(payload: Rest<'_>) -> (Option<Rest<'_>>, bool) {
+    (payload.skip(8), matches!(payload.array(0), Some([0x0c, 0, 0, 1 | 2])))
 }
 
 /// Transparent Ethernet bridging, a pseudo EtherType.

@@ -10,7 +10,7 @@ use super::rest::{Datagram, Rest, is_noise};
 use crate::verdict::Tunnel;
 
 /// The port of NAT traversal.
-const TRAVERSAL: u16 = 4500;
+pub(super) const TRAVERSAL: u16 = 4500;
 /// Four zeros where ESP has its identifier (RFC 3948 section 2.2).
 const MARKER: usize = 4;
 /// Identifiers below are reserved (RFC 4303 section 2.1).

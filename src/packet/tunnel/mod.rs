@@ -7,6 +7,7 @@
 mod by_protocol;
 mod carried;
 mod encapsulation;
+mod glance;
 mod gre;
 mod ipsec;
 mod l2tp;
@@ -69,33 +70,35 @@ pub fn sight(headers: &Headers, held: Held<'_>) -> Sight {
         return Sight::Tunnel(Tunnel::Ah);
     }
     match headers.protocol {
-        17 => Datagram::of(headers, held).map_or(Sight::Nothing, |datagram| in_datagram(&datagram)),
-        6 => rest::segment(headers, held).map_or(Sight::Nothing, |payload| in_segment(&payload)),
+        17 if glance::at_datagram(headers, held) => in_datagram(headers, held),
+        6 if glance::at_segment(headers, held) => in_segment(headers, held),
+        6 | 17 => Sight::Nothing,
         protocol => by_protocol::tunnel(protocol).map_or(Sight::Nothing, Sight::Tunnel),
     }
 }
 
-#[inline]
-fn in_datagram(datagram: &Datagram<'_>) -> Sight {
+#[inline(never)]
+fn in_datagram(headers: &Headers, held: Held<'_>) -> Sight {
+    let Some(datagram) = Datagram::of(headers, held) else { return Sight::Nothing };
     let payload = &datagram.payload;
-    let first = wireguard::sight(payload)
+    wireguard::sight(payload)
         .or(|| openvpn::sight(payload))
-        .or(|| l2tp::sight(datagram))
-        .or(|| encapsulation::sight(datagram));
-    first.or(|| ipsec::sight(datagram))
+        .or(|| l2tp::sight(&datagram))
+        .or(|| encapsulation::sight(&datagram))
+        .or(|| ipsec::sight(&datagram))
 }
 
 /// The longest first message of a tunnel in TCP: OpenVPN's with a wrapped key.
 const LONGEST_SEGMENT: u32 = 1_100;
 
-#[inline]
-fn in_segment(payload: &Rest<'_>) -> Sight {
-    if payload.length == 0 || payload.length > LONGEST_SEGMENT {
-        return Sight::Nothing;
+#[inline(never)]
+fn in_segment(headers: &Headers, held: Held<'_>) -> Sight {
+    match rest::segment(headers, held) {
+        Some(payload) if payload.length <= LONGEST_SEGMENT => openvpn::sight_in_segment(&payload)
+            .or(|| gre::sight_in_segment(&payload))
+            .or(|| ipsec::sight_in_segment(&payload)),
+        Some(_) | None => Sight::Nothing,
     }
-    openvpn::sight_in_segment(payload)
-        .or(|| gre::sight_in_segment(payload))
-        .or(|| ipsec::sight_in_segment(payload))
 }
 
 impl Sight {

@@ -49,9 +49,14 @@ pub(super) fn sight(payload: &Rest<'_>) -> Sight {
 /// the proof does, the next message of the session gives it.
 #[inline]
 pub(super) fn sight_in_segment(payload: &Rest<'_>) -> Sight {
-    let (Some(length), Some(message)) = (payload.u16(0), payload.skip(2)) else {
+    let Some(
+        [high, low, CONTROL | ACKNOWLEDGEMENT | CLIENT_V2 | SERVER_V2 | CLIENT_V3 | 0x19..=0x1f],
+    ) = payload.array(0)
+    else {
         return Sight::Nothing;
     };
+    let length = u16::from_be_bytes([high, low]);
+    let Some(message) = payload.skip(2) else { return Sight::Nothing };
     let session = message.array(1).map(u64::from_be_bytes);
     match (message.u8(0), session) {
         (Some(CONTROL | ACKNOWLEDGEMENT), Some(session)) if has_session(&message) => {

@@ -30,10 +30,9 @@ pub(super) fn sight(payload: &Rest<'_>) -> Sight {
     if known { Sight::of_flow(Tunnel::WireGuard) } else { Sight::Nothing }
 }
 
-/// A receiver, a counter, and ciphertext padded to sixteen bytes with a check of sixteen.
+/// A receiver, a counter, and ciphertext with a check of sixteen bytes. Not every program pads it to sixteen.
 fn data(payload: &Rest<'_>) -> Sight {
-    let padded = payload.length.is_multiple_of(16) || payload.aggregate;
-    if payload.length < 32 || !padded || !payload.array(16).is_some_and(is_noise) {
+    if payload.length < 32 || !payload.array(16).is_some_and(is_noise) {
         return Sight::Nothing;
     }
     let counter = payload.array(8).map(u64::from_le_bytes);
