@@ -1,14 +1,18 @@
 //! What every fuzz target does with its bytes: write them into a file of this process, read it as the daemon
-//! would, and hold what comes out against what the readers promise.
+//! would, and hold what comes out against what the readers promise. Packets need no file.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use kordon::blocklist::{
     ListFile, OriginTable, Reading, guard, read_list, sniff_list, sniff_origin,
 };
 use kordon::config::{ListFormat, ListKind, OriginConfig, OriginFormat};
+use kordon::decide::FlowMemory;
+use kordon::packet::{Headers, Held, Inner, embedded, inner, parse};
+use kordon::verdict::Tunnel;
 
 thread_local! {
     static PATH: OnceCell<PathBuf> = const { OnceCell::new() };
@@ -78,5 +82,57 @@ pub fn origin(format: OriginFormat, bytes: &[u8]) {
                 assert_eq!(found.prefix, found.prefix.trunc());
             }
         }
+    }
+}
+
+/// Judges packets in a row. Each stands behind four bytes: whether it is an aggregate and the seconds since the one
+/// before, how many times sixteen bytes it is longer than its copy, and the length of the copy.
+pub fn packets(mut bytes: &[u8]) {
+    let mut memory = FlowMemory::new(7);
+    let mut now = 0;
+    while let Some((&[flags, more, high, low], rest)) = bytes.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_be_bytes([high, low])).min(rest.len());
+        let (packet, rest) = rest.split_at(length);
+        bytes = rest;
+        now += u32::from(flags >> 1);
+        memory.tick(now);
+        let length = (length + usize::from(more) * 16) as u32;
+        let held = Held { bytes: packet, length, aggregate: flags & 1 != 0 };
+        if let Ok(headers) = parse(held) {
+            let found = memory.tunnel(&headers, held);
+            // A second look at the same packet says the same, if it said anything.
+            if found.is_some() {
+                assert!(memory.tunnel(&headers, held).is_some());
+            }
+            headers_are_read(&headers, held);
+            for tunnel in Tunnel::ALL {
+                go_inside(tunnel, &headers, held);
+            }
+        }
+    }
+}
+
+fn headers_are_read(headers: &Headers, held: Held<'_>) {
+    assert!(usize::from(headers.transport) <= held.bytes.len());
+    assert!(headers.beyond(held) <= held.length);
+    let _ = (headers.lacks_transport(held), headers.hides_payload(held));
+    if let IpAddr::V6(destination) = headers.addresses.destination() {
+        let configured =
+            ["64:ff9b:1::/48", "2001:db8::/32", "2001::/40", "2002:c000::/56", "::/96"];
+        let nat64 = configured.map(|prefix| prefix.parse().expect("a prefix"));
+        let plain = embedded(destination, &[]);
+        assert!(plain.iter().count() <= embedded(destination, &nat64).iter().count() + 4);
+    }
+}
+
+/// What is inside is a part of what is outside, and less.
+fn go_inside(tunnel: Tunnel, headers: &Headers, held: Held<'_>) {
+    let (mut headers, mut held) = (*headers, held);
+    for _ in 0..64 {
+        let Inner::Packet(within) = inner(tunnel, &headers, held) else { return };
+        assert!(within.bytes.len() as u32 <= within.length);
+        assert!(within.bytes.len() < held.bytes.len());
+        let Ok(next) = parse(within) else { return };
+        (headers, held) = (next, within);
     }
 }
