@@ -29,6 +29,10 @@ pub(super) trait Bits: Copy + Ord + Default {
     /// The address before this one, if there is one.
     fn previous(self) -> Option<Self>;
     fn prefix(self, length: u8) -> Option<IpNet>;
+    /// The `count` bits behind the first `used` ones, as a number; `count` is not 0, and both are within the address.
+    fn choose(self, used: u8, count: u8) -> usize;
+    /// The first address of the block with this number among those of the prefix of `length` bits that begins here.
+    fn block(self, length: u8, number: usize) -> Self;
     /// How much address space these ranges are; they are disjoint and ascending.
     fn space(ranges: &[(Self, Self)]) -> Space;
 }
@@ -60,6 +64,13 @@ impl Bits for u32 {
     }
     fn prefix(self, length: u8) -> Option<IpNet> {
         Ipv4Net::new(Ipv4Addr::from(self), length).ok().map(IpNet::V4)
+    }
+    #[inline]
+    fn choose(self, used: u8, count: u8) -> usize {
+        (self << (used & 31) >> (32_u32.wrapping_sub(count.into()) & 31)) as usize
+    }
+    fn block(self, length: u8, number: usize) -> Self {
+        self | (number as u32).checked_shl(32 - u32::from(length.min(32))).unwrap_or(0)
     }
     fn space(ranges: &[(u32, u32)]) -> Space {
         let ipv4_addresses = ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
@@ -94,6 +105,13 @@ impl Bits for u128 {
     }
     fn prefix(self, length: u8) -> Option<IpNet> {
         Ipv6Net::new(Ipv6Addr::from(self), length).ok().map(IpNet::V6)
+    }
+    #[inline]
+    fn choose(self, used: u8, count: u8) -> usize {
+        (self << (used & 127) >> (128_u32.wrapping_sub(count.into()) & 127)) as usize
+    }
+    fn block(self, length: u8, number: usize) -> Self {
+        self | (number as u128).checked_shl(128 - u32::from(length.min(128))).unwrap_or(0)
     }
     fn space(ranges: &[(u128, u128)]) -> Space {
         let networks = |(first, last): &(u128, u128)| {

@@ -6,8 +6,8 @@
 
 mod compare;
 mod entries;
+mod flat;
 mod freshness;
-mod front;
 mod guards;
 mod inside;
 mod load;
@@ -21,8 +21,6 @@ mod resolution;
 mod senders;
 mod snapshot;
 mod table;
-mod v4;
-mod v6;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

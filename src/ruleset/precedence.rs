@@ -39,6 +39,18 @@ impl Slot {
         (self.0 >> 16, self.0 as u16)
     }
 
+    /// As a number of 18 bits.
+    #[inline]
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The reverse of [`bits`](Self::bits).
+    #[inline]
+    pub(super) fn from_bits(bits: u32) -> Slot {
+        Slot(bits)
+    }
+
     #[inline]
     pub(super) fn from_code_and_list(code: u32, list: u16) -> Slot {
         Slot(code << 16 | u32::from(list))
@@ -63,12 +75,6 @@ pub(super) struct Walk<'a, B> {
 impl<'a, B: Bits> Walk<'a, B> {
     pub(super) fn new(actions: &'a [Action]) -> Self {
         Walk { actions, covering: Vec::with_capacity(usize::from(B::LENGTH) + 1) }
-    }
-
-    /// What wins at an address, by the prefixes entered so far; never behind an address asked before.
-    pub(super) fn at(&mut self, bits: B) -> Slot {
-        self.advance(bits);
-        self.innermost().slot()
     }
 
     /// Enters all entries of the next prefix, in the order of [`Entry::key`], and says what wins there.

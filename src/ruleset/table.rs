@@ -1,6 +1,6 @@
-//! Prefixes compiled for longest-prefix match: front tables, and `iptrie`'s level-compressed tries behind them.
+//! Prefixes compiled for longest-prefix match, and everything that is listed, to explain a match by.
 //!
-//! Each family has its own ([`V4`], [`V6`]); precedence was settled when they were compiled
+//! Each family has its own flat form ([`Flat`]); precedence was settled when it was compiled
 //! ([`precedence`](super::precedence)). So the packet path makes one look-up and compares nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,8 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::entries::{self, Bits, Entry, bits_of, covering};
-use super::v4::V4;
-use super::v6::V6;
+use super::flat::Flat;
 use super::{ListId, Match};
 use crate::blocklist::{self, Sources};
 use crate::config::Action;
@@ -25,25 +24,25 @@ pub struct Hit {
 
 /// Prefixes of both families, for look-ups alone.
 pub(super) struct Lookup {
-    v4: V4,
-    v6: V6,
+    v4: Flat<u32>,
+    v6: Flat<u128>,
 }
 
 impl Lookup {
     fn compile(actions: &[Action], v4: &[Entry<u32>], v6: &[Entry<u128>]) -> Lookup {
-        Lookup { v4: V4::compile(actions, v4), v6: V6::compile(actions, v6) }
+        Lookup { v4: Flat::compile(actions, v4), v6: Flat::compile(actions, v6) }
     }
 
     /// The winning entry for an IPv4 destination.
     #[inline]
     pub(super) fn lookup4(&self, destination: Ipv4Addr) -> Option<Hit> {
-        self.v4.lookup(destination).hit()
+        self.v4.lookup(destination.to_bits()).hit()
     }
 
     /// The winning entry for an IPv6 destination.
     #[inline]
     pub(super) fn lookup6(&self, destination: Ipv6Addr) -> Option<Hit> {
-        self.v6.lookup(destination).hit()
+        self.v6.lookup(destination.to_bits()).hit()
     }
 }
 
