@@ -204,9 +204,9 @@ fn empty_table_finds_nothing() {
     assert_eq!(action_at(&[], "2001:db8::1"), None);
 }
 
-/// More blocks with prefixes of their own than the front table has numbers for.
+/// More blocks of /40 with something longer inside than real tables have.
 #[test]
-fn blocks_beyond_the_front_tables_room_are_answered_all_the_same() {
+fn many_blocks_with_prefixes_of_their_own_are_answered_all_the_same() {
     let prefix = |n: u32, length: u8, list: u16| {
         let bits = (u128::from(n) << 88) + (0x2001_0000_u128 << 96);
         let address = std::net::Ipv6Addr::from_bits(bits);
