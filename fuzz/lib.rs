@@ -97,7 +97,7 @@ pub fn packets(mut bytes: &[u8]) {
         now += u32::from(flags >> 1);
         memory.tick(now);
         let length = (length + usize::from(more) * 16) as u32;
-        let held = Held { bytes: packet, length, aggregate: flags & 1 != 0 };
+        let held = Held { length, aggregate: flags & 1 != 0, ..Held::from(packet) };
         if let Ok(headers) = parse(held) {
             let found = memory.tunnel(&headers, held);
             // A second look at the same packet says the same, if it said anything.
