@@ -18,6 +18,7 @@
 pub mod blocklist;
 pub mod cli;
 pub mod config;
+pub mod contain;
 pub mod control;
 pub mod counters;
 pub mod daemon;

@@ -18,6 +18,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::contain;
 use entry::Entry;
 use queue::Queue;
 use sink::Sink;
@@ -28,15 +29,15 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
-/// Starts the log: everything that is said with `tracing` from now on, up to this level. Panics are logged
-/// the same way.
+/// Starts the log: everything that is said with `tracing` from now on, up to this level, and so is what a
+/// panic says that ends the process.
 pub fn start(level: LevelFilter) {
     let colour = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
     let queue = QUEUE.get_or_init(|| Queue::start(Sink::choose(colour)));
     // A second subscriber exists only in tests; the first one stays.
     if tracing::subscriber::set_global_default(Log { level, queue }).is_ok() {
         // The hook of the standard library writes to stderr itself, and would wait there for ever.
-        std::panic::set_hook(Box::new(|panic| last_words(&format!("kordon: {panic}"))));
+        contain::end_the_process(last_words);
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use super::asn::{RESERVED, reserved};
+use super::contained::contained;
 use super::errors::ListErrors;
 use super::format::delegated::disagree;
 use super::format::{self, Found, Item, ListGuess, Metadata, Subject};
@@ -23,7 +24,8 @@ use crate::failure::{ExitStatus, Failure};
 
 /// The same, with what is wrong added to `errors`; the list is worth something only if nothing was.
 pub(super) fn gather(path: &Path, reading: &Reading, errors: &mut ListErrors) -> ListFile {
-    match settle(path, reading).and_then(|guess| read(path, reading, guess, errors)) {
+    let work = || settle(path, reading).and_then(|guess| read(path, reading, guess, errors));
+    match contained(path, work) {
         Ok(list) => list,
         Err(failure) => {
             errors.absorb(failure);

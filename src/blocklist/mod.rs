@@ -4,6 +4,7 @@
 //! refuses everything, with all places in one message; the caller keeps what was in force.
 
 mod asn;
+mod contained;
 mod country;
 mod date;
 mod errors;

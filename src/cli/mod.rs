@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Action};
+use crate::contain;
 use crate::failure::{ExitStatus, Failure};
 
 /// Where the configuration is if nothing else is said.
@@ -191,6 +192,7 @@ pub fn command() -> clap::Command {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
+    contain::end_the_process(output::talk);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

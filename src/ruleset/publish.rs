@@ -63,7 +63,7 @@ impl Published {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic ends the process (panic = "abort"); the state is whole in any case.
+        // A panic ends the process (crate::contain); the state is whole in any case.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,6 +24,7 @@ pub(super) use memory::Held;
 pub use memory::Memory;
 pub use sniff::{Guess, sniff_origin};
 
+use super::contained::contained;
 use super::country::Country;
 use super::errors::ListErrors;
 use super::lines::Lines;
@@ -120,7 +121,7 @@ impl OriginTable {
         let mut dates = Vec::with_capacity(origins.len());
         for (source, origin) in origins.iter().enumerate() {
             let mut sink = |line: u32, row: &Row<'_>| gathering.row(source, line, row);
-            match read_table(origin, errors, &mut sink) {
+            match contained(&origin.path, || read_table(origin, errors, &mut sink)) {
                 Err(failure) => errors.absorb(failure),
                 Ok(reading) => dates.push(reading.date_of(origin)),
             }
