@@ -178,6 +178,20 @@ fn a_database_cut_off_anywhere_is_refused_or_a_smaller_one_and_never_a_panic() {
 }
 
 #[test]
+fn a_name_longer_than_a_line_may_be_is_cut() {
+    let folder = Folder::new("mmdb-name");
+    let (bits, length) = v4(192, 0, 2, 24);
+    for (written, kept) in [(4_096, 4_096), (4_097, 4_096), (60_000, 4_096)] {
+        let name = "x".repeat(written);
+        let bytes = Tree::of(&[(bits, length, 64500, &name)]).database(0);
+        let path = folder.file("t.mmdb", bytes);
+        let origins = [origin("o", path, OriginFormat::Mmdb)];
+        let table = OriginTable::read(&origins, &BTreeSet::from([64500])).unwrap();
+        assert_eq!(table.name_of(64500).map(str::len), Some(kept), "of {written}");
+    }
+}
+
+#[test]
 fn a_tree_with_more_paths_than_addresses_is_refused_and_does_not_loop() {
     let folder = Folder::new("mmdb-paths");
     // Each node leads to the next one on both sides: 2^64 paths through 64 nodes.

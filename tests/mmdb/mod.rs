@@ -127,8 +127,11 @@ fn metadata(bytes: &mut Vec<u8>, node_count: u64, build_epoch: u64) {
 
 /// Type and size (MaxMind DB file format specification, "Data Field Format").
 fn control(bytes: &mut Vec<u8>, kind: u8, size: usize) {
-    assert!(size < 29 + 256);
-    let (short, more) = if size < 29 { (size as u8, None) } else { (29, Some((size - 29) as u8)) };
+    let (short, more) = match size {
+        0..29 => (size as u8, vec![]),
+        29..285 => (29, vec![(size - 29) as u8]),
+        285.. => (30, u16::try_from(size - 285).expect("a size of 16 bits").to_be_bytes().to_vec()),
+    };
     if kind < 8 {
         bytes.push(kind << 5 | short);
     } else {

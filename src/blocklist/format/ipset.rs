@@ -17,7 +17,7 @@ pub(super) struct Ipset {
 }
 
 /// Verbs that do not change what a set holds, or come before its entries.
-const IGNORED: [&str; 8] = ["create", "-N", "flush", "-F", "destroy", "-X", "COMMIT", "-exist"];
+const IGNORED: [&str; 6] = ["flush", "-F", "destroy", "-X", "COMMIT", "-exist"];
 
 impl Parser for Ipset {
     fn line(&mut self, number: u32, line: &[u8], out: Out<'_>) {
@@ -85,17 +85,14 @@ fn add(number: u32, mut words: Words<'_>, out: Out<'_>) {
                                action = \"allow\"";
                 return out(Found::Guard(number, Flaw::new(column, message)));
             }
-            "comment" => remark.push_str(words.next().map_or("", |(text, _)| text)),
-            "timeout" => {
-                let seconds = words.next().map_or("", |(text, _)| text);
-                if seconds != "0" {
-                    if !remark.is_empty() {
-                        remark.push_str(", ");
-                    }
-                    remark.push_str("timeout ");
-                    remark.push_str(seconds);
-                }
-            }
+            "comment" => match words.value() {
+                "" => {}
+                comment => say(&mut remark, "", comment),
+            },
+            "timeout" => match words.value() {
+                "" | "0" => {}
+                seconds => say(&mut remark, "timeout ", seconds),
+            },
             // The rest is counters and marks: packets, bytes, skbmark and so on, each with its value.
             _ => {}
         }
@@ -107,6 +104,14 @@ fn add(number: u32, mut words: Words<'_>, out: Out<'_>) {
             out(Found::Item(Item { subject, line: number, column, remark, masked }));
         }
     }
+}
+
+fn say(remark: &mut String, before: &str, what: &str) {
+    if !remark.is_empty() {
+        remark.push_str(", ");
+    }
+    remark.push_str(before);
+    remark.push_str(what);
 }
 
 /// Words between blanks; one in double quotes may hold blanks.
@@ -137,6 +142,11 @@ impl<'a> Words<'a> {
         };
         self.skip(rest, length);
         Some((word, offset))
+    }
+
+    /// The next word, without its place.
+    fn value(&mut self) -> &'a str {
+        self.next().map_or("", |(text, _)| text)
     }
 
     fn skip(&mut self, rest: &str, bytes: usize) {

@@ -143,16 +143,17 @@ impl Memory {
     }
 
     fn kept(&self, holder: Holder, current: &[Record], hold: u64) -> Vec<Record> {
-        let mut covered: BTreeMap<u8, Spans> = BTreeMap::new();
+        // By the number of tables that a record rests on: what covers it now, and the youngest of its kind.
+        let mut by_tables: BTreeMap<u8, (Spans, Option<u64>)> = BTreeMap::new();
         let mut kept = Vec::new();
         for record in self.of(holder, 0) {
-            let now = covered.entry(record.tables).or_insert_with(|| {
+            let (now, youngest) = by_tables.entry(record.tables).or_insert_with(|| {
                 let now = current.iter().filter(|now| now.tables >= record.tables);
-                now.map(|now| Span::from(now.prefix)).collect()
+                let now = now.map(|now| Span::from(now.prefix)).collect();
+                (now, self.of(holder, record.tables).map(|other| other.age).min())
             });
-            let youngest = || self.of(holder, record.tables).map(|other| other.age).min();
-            let is_last = || now.is_empty() && youngest() == Some(record.age);
-            if !now.cover(record.prefix.into()) && (record.age < hold || is_last()) {
+            let is_last = now.is_empty() && *youngest == Some(record.age);
+            if !now.cover(record.prefix.into()) && (record.age < hold || is_last) {
                 kept.push(*record);
             }
         }

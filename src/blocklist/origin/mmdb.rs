@@ -1,6 +1,6 @@
 //! GeoLite2 ASN and the like as a MaxMind database; the door to the `maxminddb` crate.
 //!
-//! Invariants: memory is the file, at most [`MAX_BYTES`], and a name for each of its records. The search tree of
+//! Invariants: memory is the file, at most [`MAX_BYTES`], and 40 bytes for each of its records. The search tree of
 //! a made-up file can have more paths than there are addresses, so its networks are counted, up to a limit,
 //! before they are read. Networks that only repeat IPv4 ones (`::ffff:0:0/96` and the like) are passed over.
 
@@ -15,6 +15,7 @@ use maxminddb::{MaxMindDbError, PathElement, Reader, WithinOptions};
 use super::row::{Asns, Row};
 use super::{Dated, Reading, Sink};
 use crate::blocklist::errors::ListErrors;
+use crate::blocklist::lines::MAX_LINE_BYTES;
 use crate::blocklist::place::{Place, shown};
 use crate::blocklist::unpack::{self, Unpacked};
 use crate::failure::Failure;
@@ -48,16 +49,17 @@ pub(super) fn read(
     Ok(reading)
 }
 
-/// What is known about a record, which many networks share.
-struct Record {
+/// What is known about a record, which many networks share. The name lies in the file: many records may point
+/// to one long name.
+struct Record<'d> {
     asn: u32,
-    name: String,
+    name: &'d [u8],
 }
 
 fn walk(bytes: Vec<u8>, reading: &mut Reading, sink: &mut Sink<'_>) -> Result<(), String> {
     let database = Reader::from_source(bytes).map_err(|error| say(&error))?;
     count(&database)?;
-    let mut records: HashMap<usize, Record> = HashMap::new();
+    let mut records: HashMap<usize, Record<'_>> = HashMap::new();
     let networks = database.networks(WithinOptions::default()).map_err(|error| say(&error))?;
     for (number, network) in (1u32..).zip(networks) {
         let network = network.map_err(|error| say(&error))?;
@@ -71,10 +73,12 @@ fn walk(bytes: Vec<u8>, reading: &mut Reading, sink: &mut Sink<'_>) -> Result<()
                 .decode_path::<u32>(&[PathElement::Key("autonomous_system_number")])
                 .map_err(|error| say(&error))?;
             let name = network
-                .decode_path::<String>(&[PathElement::Key("autonomous_system_organization")])
+                .decode_path::<&str>(&[PathElement::Key("autonomous_system_organization")])
                 .map_err(|error| say(&error))?;
-            let record = Record { asn: asn.unwrap_or(0), name: name.unwrap_or_default() };
-            records.insert(offset, record);
+            let name = name.unwrap_or_default();
+            let name = name.as_bytes();
+            let name = name.get(..MAX_LINE_BYTES).unwrap_or(name);
+            records.insert(offset, Record { asn: asn.unwrap_or(0), name });
         }
         if let (Some(record), Some(net)) = (records.get(&offset), net(found.ip(), found.prefix())) {
             // A database of countries or cities has no AS numbers: then it has no rows for us.
@@ -82,7 +86,7 @@ fn walk(bytes: Vec<u8>, reading: &mut Reading, sink: &mut Sink<'_>) -> Result<()
                 reading.rows += 1;
             }
             let (range, asns) = (net.into(), Asns::One(record.asn));
-            sink(number, &Row { range, asns, country: None, name: record.name.as_bytes() });
+            sink(number, &Row { range, asns, country: None, name: record.name });
         }
     }
     reading.dated = Dated::at(database.metadata().build_epoch);

@@ -99,15 +99,13 @@ impl<'a, 's> Found<'a, 's> {
     }
 
     fn object(&mut self, line: u32, object: &Object<'_>) -> Result<(), Flaw> {
-        let asn = match &object.asn {
-            Asn::Number(asn) => *asn,
-            Asn::Text(text) => asn_in(text)
-                .ok_or_else(|| Flaw::new(0, format!("{} is not an AS number", shown(text))))?,
-        };
+        let Asn(asn) = &object.asn;
+        let asn =
+            asn.as_ref().map_err(|text| Flaw::new(0, format!("{text} is not an AS number")))?;
         let net = prefix_in(&object.prefix)
             .ok_or_else(|| Flaw::new(0, format!("{} is not a prefix", shown(&object.prefix))))?;
         self.reading.rows += 1;
-        let row = Row { range: net.into(), asns: Asns::One(asn), country: None, name: b"" };
+        let row = Row { range: net.into(), asns: Asns::One(*asn), country: None, name: b"" };
         (self.sink)(line, &row);
         Ok(())
     }
@@ -115,18 +113,41 @@ impl<'a, 's> Found<'a, 's> {
 
 #[derive(Deserialize)]
 struct Object<'a> {
-    #[serde(borrow)]
-    asn: Asn<'a>,
+    asn: Asn,
     #[serde(borrow)]
     prefix: Cow<'a, str>,
 }
 
-/// `"AS64500"`; rpki-client writes a number.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "an AS number")]
-enum Asn<'a> {
-    Number(u32),
-    Text(#[serde(borrow)] Cow<'a, str>),
+/// `"AS64500"`; rpki-client writes a number. Otherwise the text, fit for a message.
+struct Asn(Result<u32, String>);
+
+impl<'de> Deserialize<'de> for Asn {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By hand: what serde derives for a choice keeps whatever stands here in memory first.
+        deserializer.deserialize_any(AsnVisitor)
+    }
+}
+
+struct AsnVisitor;
+
+impl Visitor<'_> for AsnVisitor {
+    type Value = Asn;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an AS number")
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Asn, E> {
+        Ok(Asn(u32::try_from(number).map_err(|_| number.to_string())))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Asn, E> {
+        Ok(Asn(u32::try_from(number).map_err(|_| number.to_string())))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Asn, E> {
+        Ok(Asn(asn_in(text).ok_or_else(|| shown(text))))
+    }
 }
 
 #[derive(Deserialize)]
@@ -194,5 +215,46 @@ impl<'de> Visitor<'de> for Roas<'_, '_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a document in which one payload has this AS number.
+    fn said(asn: &str) -> Result<Vec<u32>, String> {
+        let name = format!("kordon-vrp-{}-{:?}", std::process::id(), std::thread::current().id());
+        let path = std::env::temp_dir().join(name);
+        let row = |asn: &str| format!("{{\"asn\": {asn}, \"prefix\": \"192.0.2.0/24\"}}");
+        let text = format!("{{\"roas\": [\n{},\n{}\n]}}", row(asn), row("64511"));
+        std::fs::write(&path, text).unwrap();
+        let (mut errors, mut found) = (ListErrors::new(), Vec::new());
+        let mut sink = |_: u32, row: &Row<'_>| found.extend(row.asns.as_slice());
+        read(&path, &mut errors, &mut sink).unwrap();
+        let text = errors.to_string().replace(&path.display().to_string(), "f");
+        std::fs::remove_file(&path).unwrap();
+        if errors.is_empty() { Ok(found) } else { Err(text) }
+    }
+
+    #[test]
+    fn an_as_number_is_a_number_or_a_text_and_nothing_else() {
+        for right in ["64500", "\"AS64500\"", "\"as64500\"", "\"64500\"", "\"\\u0041S64500\""] {
+            assert_eq!(said(right), Ok(vec![64500, 64511]), "{right}");
+        }
+        for (wrong, what) in [
+            ("-1", "-1 is not an AS number"),
+            ("4294967296", "4294967296 is not an AS number"),
+            ("\"AS4294967296\"", "AS4294967296 is not an AS number"),
+            ("\"AS\"", "AS is not an AS number"),
+            ("null", "invalid type: null, expected an AS number"),
+            ("1.5", "invalid type: floating point `1.5`, expected an AS number"),
+            ("true", "invalid type: boolean `true`, expected an AS number"),
+            ("[64500]", "invalid type: sequence, expected an AS number"),
+            ("{\"a\": 64500}", "invalid type: map, expected an AS number"),
+        ] {
+            let text = said(wrong).unwrap_err();
+            assert!(text.starts_with("f:2:") && text.ends_with(&format!(": {what}")), "{text}");
+        }
     }
 }

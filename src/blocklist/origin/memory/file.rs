@@ -12,8 +12,8 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use super::super::Holder;
+use super::super::row::number_in;
 use super::{MAX_RECORDS, Memory, Record};
-use crate::blocklist::asn::parse_asn;
 use crate::blocklist::country::Country;
 use crate::blocklist::unpack::{self, Unpacked};
 use crate::failure::{ExitStatus, Failure};
@@ -111,7 +111,8 @@ fn holder(text: &str) -> Option<Holder> {
     if let Some(country) = Country::parse(text) {
         return Some(Holder::Country(country));
     }
-    text.starts_with("AS").then(|| parse_asn(text).ok()).flatten().map(Holder::Asn)
+    // Whatever number a group may name, also one that announces nothing.
+    text.strip_prefix("AS").filter(|digits| !digits.is_empty()).and_then(number_in).map(Holder::Asn)
 }
 
 fn decode_record(text: &str) -> Option<Record> {

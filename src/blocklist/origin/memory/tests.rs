@@ -198,6 +198,16 @@ fn the_file_gives_back_what_was_written_and_damage_is_seen_in_every_byte() {
     assert!(memory.write(&folder).is_err());
 }
 
+#[test]
+fn a_number_that_announces_nothing_comes_back_like_any_other() {
+    let record = Record { prefix: net(A), tables: 1, seen: 7, age: 3 };
+    let mut memory = Memory { written: 1, highest: 2, ..Memory::default() };
+    for asn in [0, 23_456, 64_500, 65_535, u32::MAX] {
+        memory.records.insert(Holder::Asn(asn), vec![record]);
+    }
+    assert_eq!(file::decode(&file::encode(&memory)), Some(memory));
+}
+
 proptest! {
     #[test]
     fn any_text_is_a_memory_or_damaged(text in ".{0,200}") {
