@@ -1,14 +1,14 @@
 //! Configuration to a rule set: read the lists, resolve, check, compile. Aside, off the packet threads.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 
+use super::digest::digest;
 use super::parts::{Parts, counter};
 use super::resolution::remembered;
 use super::{Builder, Freshness, ListInfo, Resolution, Ruleset, names_prefixes, publish};
 use crate::blocklist::temporary::{self, TemporaryEntry};
-use crate::blocklist::{self, Carved, Known, LoadedList, LocalSpace, Rejected};
+use crate::blocklist::{self, Carved, Entry, Known, LoadedList, LocalSpace, Rejected};
 use crate::config::{Action, Config, ListConfig};
 use crate::failure::{ExitStatus, Failure};
 
@@ -54,7 +54,7 @@ impl Ruleset {
         for mut read in loaded.lists {
             let Some(declared) = config.lists.get(read.config) else { continue };
             let counter = counter(&declared.name, &place)?;
-            let (digest, named) = (digest(&read), read.entries.len());
+            let (digest, named) = (digest_of(&read.entries), read.entries.len());
             let carved = carve(declared, &local, &mut read.entries);
             if read.entries.is_empty() {
                 return Err(nothing_left(declared, &carved));
@@ -175,12 +175,23 @@ fn info(
     }
 }
 
-/// The same for the same set of prefixes, in whatever order.
-fn digest(read: &LoadedList) -> u64 {
-    read.entries.iter().fold(read.entries.len() as u64, |sum, entry| {
-        let mut hasher = DefaultHasher::new();
-        (entry.prefix, entry.origin).hash(&mut hasher);
-        sum.wrapping_add(hasher.finish())
+/// The same for the same set of prefixes, in whatever order. It stands in snapshots.
+fn digest_of(entries: &[Entry]) -> u64 {
+    entries.iter().fold(entries.len() as u64, |sum, entry| {
+        let mut bytes = [0; 24];
+        let address = match entry.prefix.addr() {
+            IpAddr::V4(address) => (4, u128::from(address.to_bits())),
+            IpAddr::V6(address) => (6, address.to_bits()),
+        };
+        let (family, bits) = address;
+        let parts: [&[u8]; 3] = [
+            &bits.to_le_bytes(),
+            // 0 is no AS number that announces anything.
+            &entry.origin.unwrap_or(0).to_le_bytes(),
+            &[family, entry.prefix.prefix_len()],
+        ];
+        bytes.iter_mut().zip(parts.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+        sum.wrapping_add(digest(&bytes))
     })
 }
 

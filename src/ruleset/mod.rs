@@ -5,6 +5,7 @@
 //! match gives the answer, and [`Ruleset::matches`] can still name every other entry.
 
 mod compare;
+mod digest;
 mod entries;
 mod flat;
 mod freshness;
@@ -85,7 +86,7 @@ pub struct ListInfo {
     pub serial: Option<u64>,
     /// The time of the data by the file's own words, in seconds since 1970.
     pub dated: Option<u64>,
-    /// A digest of its prefixes, to tell whether a reload changed it.
+    /// A digest of its prefixes, to tell whether a reload changed it; 0 where it has no file.
     pub digest: u64,
     /// When its content last changed, in seconds since 1970.
     pub changed: u64,

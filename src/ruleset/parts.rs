@@ -4,8 +4,6 @@
 //! rule set that is made anew has the same lists from files, entry by entry, without a file being read.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 
 use ipnet::IpNet;
 
@@ -163,13 +161,10 @@ impl Parts {
         }
         list.counter = counter(&list.name, place)?;
         let id = self.builder.list(list.action);
-        let mut hasher = DefaultHasher::new();
         for (line, (prefix, said)) in (1..).zip(&entries) {
             list.remarks.add(line, said);
             self.builder.add(id, *prefix, line, None);
-            prefix.hash(&mut hasher);
         }
-        list.digest = hasher.finish();
         (list.lines, list.prefixes) = (entries.len(), entries.len());
         if list.changed == 0 {
             list.changed = self.compiled;

@@ -13,6 +13,7 @@ mod file;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::digest::digest;
 use super::entries::{Bits, Entry};
 use super::guards::Side;
 use super::parts::{Parts, counter};
@@ -21,12 +22,12 @@ use crate::REVISION;
 use crate::blocklist::temporary::TemporaryEntry;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
-use bytes::{Reader, Writer, digest};
+use bytes::{Reader, Writer};
 
 pub use file::{Outdated, Snapshots, last_in_force, previous, restore};
 
 /// The first bytes of the file; the last one counts up with each change of the layout or of what a field means.
-const MAGIC: [u8; 8] = *b"kordonr\x04";
+const MAGIC: [u8; 8] = *b"kordonr\x05";
 
 /// Why a snapshot is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

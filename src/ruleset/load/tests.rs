@@ -70,3 +70,36 @@ fn a_registrys_own_file_counts_its_prefixes_also_as_a_list_of_countries() {
         assert_eq!(list.names_prefixes(), itself, "{}, {format}", kind.label());
     }
 }
+
+/// Whoever makes this test fail makes every list of a snapshot look changed: count its layout up.
+#[test]
+fn digest_of_a_list_is_the_one_that_stands_in_snapshots_whatever_the_order() {
+    let entry = |prefix: &str, line, origin| Entry {
+        prefix: prefix.parse().unwrap(),
+        line,
+        origin,
+        sources: Default::default(),
+    };
+    let mut entries = vec![
+        entry("203.0.113.0/24", 1, None),
+        entry("203.0.113.0/25", 2, Some(64500)),
+        entry("2001:db8::/32", 3, None),
+    ];
+    assert_eq!(digest_of(&entries), 0x599f_5ce6_1084_d951);
+    entries.reverse();
+    assert_eq!(digest_of(&entries), 0x599f_5ce6_1084_d951);
+    // The line is not part of it; each of the others is.
+    entries[0].line = 9;
+    assert_eq!(digest_of(&entries), 0x599f_5ce6_1084_d951);
+    let whole = digest_of(&entries);
+    for other in [
+        entry("203.0.113.0/26", 2, Some(64500)),
+        entry("203.0.113.128/25", 2, Some(64500)),
+        entry("203.0.113.0/25", 2, Some(64501)),
+        entry("::cb00:7100/25", 2, Some(64500)),
+    ] {
+        let mut changed = entries.clone();
+        changed[1] = other;
+        assert_ne!(digest_of(&changed), whole, "{other:?}");
+    }
+}
