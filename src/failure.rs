@@ -78,7 +78,7 @@ impl Failure {
         Failure { status, message: message.into() }
     }
 
-    /// A file that cannot be opened or read: 66, or 77 where the permission is missing.
+    /// A file that cannot be opened or read: 66, 77 where the permission is missing, 65 where it is too large.
     pub fn reading(path: &std::path::Path, error: &std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::NotFound => {
@@ -88,6 +88,9 @@ impl Failure {
                 ExitStatus::NoPermission,
                 format!("{}: permission denied", path.display()),
             ),
+            std::io::ErrorKind::FileTooLarge => {
+                Failure::new(ExitStatus::BadData, format!("{}: {error}", path.display()))
+            }
             _ => Failure::new(ExitStatus::NoInput, format!("{}: {error}", path.display())),
         }
     }

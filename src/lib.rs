@@ -31,6 +31,7 @@ pub mod log;
 pub mod netfilter;
 pub mod packet;
 pub mod queue;
+pub mod regular;
 pub mod ruleset;
 pub mod stance;
 pub mod telemetry;

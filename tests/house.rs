@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the top of the house to the bottom. A room may use only those below it.
-const ROOMS: [&str; 24] = [
+const ROOMS: [&str; 25] = [
     "main",
     "lib",
     "cli",
@@ -26,6 +26,7 @@ const ROOMS: [&str; 24] = [
     "verdict",
     "log",
     "whole",
+    "regular",
     "contain",
     "failure",
 ];

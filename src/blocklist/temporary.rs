@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::prefix::guard;
 use crate::config::Action;
 use crate::failure::{ExitStatus, Failure};
-use crate::whole;
+use crate::{regular, whole};
 
 /// The most entries at a time.
 pub const LIMIT: usize = 1000;
@@ -101,15 +101,11 @@ pub fn read(folder: &Path, now: u64) -> Result<Vec<TemporaryEntry>, Failure> {
     let path = path(folder);
     let broken =
         |why: &str| Failure::new(ExitStatus::BadData, format!("{}: {why}", path.display()));
-    let meta = match std::fs::metadata(&path) {
-        Ok(meta) => meta,
+    let text = match regular::read(&path, LARGEST) {
+        Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Failure::reading(&path, &error)),
     };
-    if !meta.is_file() || meta.len() > LARGEST {
-        return Err(broken("not a file of kordon's"));
-    }
-    let text = std::fs::read(&path).map_err(|error| Failure::reading(&path, &error))?;
     let File { schema, mut entries } =
         serde_json::from_slice(&text).map_err(|error| broken(&error.to_string()))?;
     if schema != 1 {

@@ -1,23 +1,21 @@
 //! A file as bytes: opened safely, unpacked if it is packed, every dimension bounded.
 //!
-//! Invariants: only regular files are read, whatever the path was a moment ago (the opened descriptor is
-//! asked); opening never waits (a FIFO without a writer); no more than [`MAX_FILE_BYTES`] come out, and no
-//! more than [`MAX_RATIO`] times what went in; a file that changes while it is read is refused; packed data that ends too early, does not match its checksum
-//! or is followed by something else is an error, never an end. The packing is told by the first bytes,
-//! never by the name.
+//! Invariants: only regular files are read ([`regular`]); no more than [`MAX_FILE_BYTES`] come out, and no more
+//! than [`MAX_RATIO`] times what went in; a file that changes while it is read is refused; packed data that ends
+//! too early, does not match its checksum or is followed by something else is an error, never an end. The
+//! packing is told by the first bytes, never by the name.
 
 use std::fmt;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
-use nix::fcntl::OFlag;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use crate::failure::{ExitStatus, Failure};
+use crate::regular;
 
 /// The largest file, in bytes, after unpacking. A full origin table is about 35 MB.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
@@ -111,7 +109,7 @@ impl Unpacked {
     }
 
     pub(super) fn open_limited(path: &Path, max_bytes: u64) -> Result<Self, Failure> {
-        let file = open_regular(path)?;
+        let file = regular::open(path).map_err(|e| Failure::reading(path, &e))?;
         let before = file.metadata().map_err(|e| Failure::reading(path, &e))?;
         if before.len() > max_bytes {
             return Err(failure(path, &too_large(max_bytes)));
@@ -322,34 +320,6 @@ impl Read for Source {
         self.ended |= read == 0 && !buffer.is_empty();
         Ok(read)
     }
-}
-
-/// Opens without waiting and without becoming a terminal's process, then asks what was opened.
-fn open_regular(path: &Path) -> Result<File, Failure> {
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
-        Ok(file) => file,
-        // open(2): ENXIO is a socket, or a device without a driver.
-        Err(e) if e.raw_os_error() == Some(nix::errno::Errno::ENXIO as i32) => {
-            return Err(not_regular(path, "a socket or a device"));
-        }
-        Err(e) => return Err(Failure::reading(path, &e)),
-    };
-    let kind = file.metadata().map_err(|e: io::Error| Failure::reading(path, &e))?.file_type();
-    if kind.is_file() {
-        Ok(file)
-    } else if kind.is_dir() {
-        Err(not_regular(path, "a directory"))
-    } else if kind.is_fifo() {
-        Err(not_regular(path, "a named pipe"))
-    } else {
-        Err(not_regular(path, "a device"))
-    }
-}
-
-fn not_regular(path: &Path, what: &str) -> Failure {
-    let message = format!("{}: is {what}, not a regular file", path.display());
-    Failure::new(ExitStatus::NoInput, message)
 }
 
 #[cfg(test)]

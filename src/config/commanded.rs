@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, Mode};
 use crate::failure::{ExitStatus, Failure};
-use crate::whole;
+use crate::{regular, whole};
 
 /// The file's name.
 const FILE: &str = "mode.json";
@@ -107,17 +107,13 @@ fn path(folder: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Result<Option<Commanded>, Failure> {
-    let meta = match std::fs::metadata(path) {
-        Ok(meta) => meta,
+    let text = match regular::read(path, LIMIT) {
+        Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::reading(path, &error)),
     };
     let broken =
         |why: &str| Failure::new(ExitStatus::BadData, format!("{}: {why}", path.display()));
-    if !meta.is_file() || meta.len() > LIMIT {
-        return Err(broken("not a file of kordon's"));
-    }
-    let text = std::fs::read(path).map_err(|error| Failure::reading(path, &error))?;
     serde_json::from_slice(&text).map(Some).map_err(|error| broken(&error.to_string()))
 }
 

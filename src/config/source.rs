@@ -1,30 +1,24 @@
 //! A configuration file's text, and the places in it.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use toml::Spanned;
 
 use super::raw::Raw;
 use crate::failure::{ExitStatus, Failure};
+use crate::regular;
 
 /// The largest configuration file that is read, in bytes.
 const FILE_LIMIT: u64 = 4 << 20;
 
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
-    let size = std::fs::metadata(path).map_err(|error| Failure::reading(path, &error))?;
-    if !size.is_file() {
-        return Err(Failure::new(
-            ExitStatus::NoInput,
-            format!("{}: not a regular file", path.display()),
-        ));
-    }
-    if size.len() > FILE_LIMIT {
-        return Err(Failure::new(
-            ExitStatus::BadConfig,
-            format!("{}: larger than {} MiB", path.display(), FILE_LIMIT >> 20),
-        ));
-    }
-    let bytes = std::fs::read(path).map_err(|error| Failure::reading(path, &error))?;
+    let bytes = regular::read(path, FILE_LIMIT).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => {
+            Failure::new(ExitStatus::BadConfig, format!("{}: {error}", path.display()))
+        }
+        _ => Failure::reading(path, &error),
+    })?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;

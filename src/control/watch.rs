@@ -9,7 +9,6 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use super::reload::Reloader;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
+use crate::regular;
 
 /// How often the thread looks whether it shall end.
 const TURN: Duration = Duration::from_millis(100);
@@ -145,17 +145,10 @@ impl Watch {
 }
 
 fn hash_file(path: &Path, hasher: &mut DefaultHasher) {
-    // A FIFO would block and a device never end; the loader refuses them with a message.
-    let open = std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-        .open(path);
-    let mut file = match open {
-        Ok(file) if file.metadata().is_ok_and(|meta| meta.is_file()) => file,
-        Ok(_) | Err(_) => {
-            hasher.write_u8(0);
-            return;
-        }
+    // What is no regular file the loader refuses with a message.
+    let Ok(mut file) = regular::open(path) else {
+        hasher.write_u8(0);
+        return;
     };
     let mut chunk = vec![0_u8; 64 << 10];
     while let Ok(count @ 1..) = file.read(&mut chunk) {

@@ -13,7 +13,7 @@ use super::{Plan, Tool};
 use crate::config::interface_name;
 use crate::failure::{ExitStatus, Failure};
 use crate::verdict::Mark;
-use crate::whole;
+use crate::{regular, whole};
 
 /// The file's name in the state folder.
 const FILE: &str = "plan.json";
@@ -68,7 +68,7 @@ impl Saved {
             Failure::new(ExitStatus::Failed, format!("{}: {error}", folder.join(FILE).display()))
         })?;
         let path = folder.join(FILE);
-        if std::fs::read_to_string(&path).is_ok_and(|kept| kept.trim_end() == text) {
+        if regular::read(&path, LIMIT).is_ok_and(|kept| kept.trim_ascii_end() == text.as_bytes()) {
             return Ok(());
         }
         // Root may write it, and the daemon's user reads it at boot.
@@ -82,21 +82,16 @@ impl Saved {
     /// 66 where there is none, 77 where it may not be read, 65 where it is no plan.
     pub fn read(folder: &Path) -> Result<Saved, Failure> {
         let path = folder.join(FILE);
-        let size = std::fs::metadata(&path).map_err(|error| Failure::reading(&path, &error))?.len();
-        if size > LIMIT {
-            let message = format!("{}: {size} bytes are no plan", path.display());
-            return Err(Failure::new(ExitStatus::BadData, message));
-        }
-        let text =
-            std::fs::read_to_string(&path).map_err(|error| Failure::reading(&path, &error))?;
-        parse(&text).map_err(|why| {
+        // The daemon's user may lay something else there, and root reads it.
+        let bytes = regular::read(&path, LIMIT).map_err(|error| Failure::reading(&path, &error))?;
+        parse(&bytes).map_err(|why| {
             Failure::new(ExitStatus::BadData, format!("{}: not a plan: {why}", path.display()))
         })
     }
 }
 
-fn parse(text: &str) -> Result<Saved, String> {
-    let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
+fn parse(text: &[u8]) -> Result<Saved, String> {
+    let file: File = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if file.schema != 1 {
         return Err(format!("schema {} is not known", file.schema));
     }
@@ -183,6 +178,18 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_in_its_place_is_refused_and_replaced() {
+        let folder = Folder::new("pipe");
+        let path = folder.0.join(FILE);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let failure = Saved::read(&folder.0).unwrap_err();
+        assert!(failure.message.ends_with("plan.json: is a named pipe, not a regular file"));
+        let saved = Saved { plan: samples::interfaces(), tool: Tool::Nftables };
+        saved.write(&folder.0).unwrap();
+        assert_eq!(Saved::read(&folder.0).unwrap(), saved);
+    }
+
+    #[test]
     fn what_a_configuration_could_not_say_is_no_plan() {
         let folder = Folder::new("refused");
         let saved = Saved { plan: samples::networks(), tool: Tool::Nftables };
@@ -202,8 +209,8 @@ mod tests {
         ] {
             let bad = good.replace(from, to);
             assert_ne!(bad, good, "{from} is not in {good}");
-            assert!(parse(&bad).is_err(), "{bad}");
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
-        assert!(parse(&good).is_ok());
+        assert!(parse(good.as_bytes()).is_ok());
     }
 }

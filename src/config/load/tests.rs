@@ -320,7 +320,7 @@ fn files_that_are_none_are_refused() {
     let directory = Config::load(&folder.0.join("conf.d")).unwrap_err();
     assert_eq!(
         (directory.status.code(), folder.strip(&directory.message).as_str()),
-        (66, "conf.d: not a regular file")
+        (66, "conf.d: is a directory, not a regular file")
     );
     let bytes = folder.write("latin.toml", b"# \n# caf\xe9\n");
     let latin = Config::load(&bytes).unwrap_err();

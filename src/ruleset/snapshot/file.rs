@@ -4,8 +4,8 @@
 //! Invariant: the file of the rule set before is of the one that was in force before the last change, or it is not
 //! there.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Flaw, Ruleset, Stored, TemporaryEntry, decode, encode};
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
+use crate::regular;
 
 /// The file in the state folder.
 const FILE: &str = "ruleset.bin";
@@ -72,22 +73,18 @@ fn open(path: &Path, by: By) -> Result<Stored, String> {
 }
 
 fn read(path: &Path, by: By) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| match error.kind() {
+    let said = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => "no such file".to_owned(),
         _ => error.to_string(),
-    })?;
-    let found = file.metadata().map_err(|error| error.to_string())?;
+    };
+    let file = regular::open(path).map_err(said)?;
+    let found = file.metadata().map_err(said)?;
     let ours = found.uid() == 0 || found.uid() == nix::unistd::geteuid().as_raw();
     let written_by_us = by == By::Anybody || (ours && found.mode() & 0o022 == 0);
-    if !found.is_file() || !written_by_us {
+    if !written_by_us {
         return Err("not a file that only this user and root may write".to_owned());
     }
-    if found.len() > LARGEST {
-        return Err(format!("larger than {} MiB", LARGEST >> 20));
-    }
-    let mut bytes = Vec::with_capacity(found.len() as usize);
-    file.take(LARGEST).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    Ok(bytes)
+    regular::read_opened(file, LARGEST).map_err(said)
 }
 
 /// Keeps the files of a running daemon in step with the rule set in force.

@@ -299,6 +299,21 @@ fn file_that_others_may_write_is_not_read() {
     }
 }
 
+#[test]
+fn pipe_in_the_place_of_a_snapshot_is_refused_and_replaced() {
+    let site = Site::new();
+    let config = site.config();
+    let path = site.0.join("ruleset.bin");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let said = restore(&config, &[], place).err().unwrap();
+    assert!(said.ends_with("/ruleset.bin: is a named pipe, not a regular file"), "{said}");
+    assert_eq!(last_in_force(&config).err().unwrap(), said);
+    let snapshots = Snapshots::new(&config);
+    snapshots.note(&config, Arc::new(Ruleset::load(&config, place, None).unwrap()));
+    snapshots.write().unwrap();
+    assert!(restore(&config, &[], place).is_ok(), "the control");
+}
+
 proptest::proptest! {
     /// Whatever a body says, with a digest that fits, it gives a rule set whose parts belong together, or none.
     #[test]
