@@ -138,6 +138,12 @@ fn the_gate_comes_after_whatever_flushes_and_before_the_network() {
     }
     let service = unit("kordon.service");
     assert_eq!(values(&service, "Requires"), ["kordon-gate.service"]);
+    // What docs/performance.md has the figures for.
+    let environment = values(&service, "Environment");
+    assert_eq!(environment, ["MALLOC_MMAP_THRESHOLD_=262144"]);
+    let figures =
+        std::fs::read_to_string(format!("{}/docs/performance.md", env!("CARGO_MANIFEST_DIR")));
+    assert!(figures.unwrap().contains(environment[0]));
     assert!(values(&service, "After").contains(&"kordon-gate.service"));
     assert!(values(&unit("kordon-gate.service"), "DefaultDependencies").contains(&"no"));
 }
