@@ -14,6 +14,11 @@ pub(super) fn contained<T>(
     path: &Path,
     read: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let read = || {
+        #[cfg(debug_assertions)]
+        break_on_request(path);
+        read()
+    };
     contain::contained(read).unwrap_or_else(|fault| {
         let message = format!(
             "{}: kordon's reader broke on it ({fault}): refused; please report that, with the file",
@@ -21,6 +26,16 @@ pub(super) fn contained<T>(
         );
         Err(Failure::new(ExitStatus::BadData, message))
     })
+}
+
+/// For the test of what becomes of a daemon then (`KORDON_FAULT`, see `src/daemon/fault.rs`).
+#[cfg(debug_assertions)]
+#[expect(clippy::panic, reason = "a fault on request")]
+fn break_on_request(path: &Path) {
+    let named = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"breaks"));
+    if named && std::env::var_os("KORDON_FAULT").is_some_and(|value| value == "break-readers") {
+        panic!("asked to break");
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Files to a checked [`Config`]: the main file, then `conf.d/*.toml` beside it in lexical order.
 //!
-//! A later file's key wins; `[[list]]`, `[[origin]]` and `[[camera]]` are added up. Relative paths are
-//! relative to the main file's folder, whichever file they stand in.
+//! A later file's key wins; `[[list]]`, `[[origin]]`, `[[group]]`, `[[recorder]]` and `[[camera]]` are added up.
+//! Relative paths are relative to the main file's folder, whichever file they stand in.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

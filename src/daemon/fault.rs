@@ -17,6 +17,9 @@ pub(super) enum Fault {
     EndFirstWorker,
     /// The first packet thread ends the process with its first batch received and not answered.
     DieWithABatch,
+    /// The reader of a list or origin table in a file whose name begins with `breaks` breaks
+    /// ([`blocklist`](crate::blocklist) sees to that).
+    BreakReaders,
 }
 
 /// A queue whose reader dies before it answers.
@@ -63,11 +66,12 @@ fn offered(value: &str) -> Result<Fault, Failure> {
         "stall-first-worker" => Ok(Fault::StallFirstWorker),
         "end-first-worker" => Ok(Fault::EndFirstWorker),
         "die-with-a-batch" => Ok(Fault::DieWithABatch),
+        "break-readers" => Ok(Fault::BreakReaders),
         other => Err(Failure::new(
             crate::failure::ExitStatus::Usage,
             format!(
                 "{VARIABLE}={other}: no such fault (stall-first-worker, end-first-worker, \
-                 die-with-a-batch)"
+                 die-with-a-batch, break-readers)"
             ),
         )),
     }

@@ -15,8 +15,9 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::Observed;
 use super::families::{self, Declared, Kind};
+use crate::config::ListKind;
 use crate::counters::{BUCKETS, FAMILIES, STOPPING, TunnelCounters, Volume};
-use crate::ruleset::Age;
+use crate::ruleset::{Age, ListId};
 use crate::verdict::{Family, Tunnel, Unparsable};
 
 /// Writes the metrics in Prometheus' text format.
@@ -291,6 +292,12 @@ fn lists(page: &mut Page, observed: &Observed) {
     page.put(&families::EXEMPTED, exempted);
     let entries = rules.lists.iter().map(|list| (vec![list.name.clone()], list.prefixes as f64));
     page.put(&families::LIST_ENTRIES, entries);
+    // Lists of prefixes have none to keep.
+    let kept = (0u16..)
+        .zip(&rules.lists)
+        .filter(|(_, list)| list.kind != ListKind::Prefix)
+        .map(|(id, list)| (vec![list.name.clone()], rules.resolution.kept(ListId(id)) as f64));
+    page.put(&families::LIST_KEPT, kept);
     let rejected =
         rules.lists.iter().map(|list| (vec![list.name.clone()], list.rejected.total as f64));
     page.put(&families::LIST_REJECTED, rejected);

@@ -47,7 +47,7 @@ declare! {
     PAUSED_UNTIL: Gauge "kordon_paused_until_timestamp_seconds" []
         "When the present pause ends and blocked packets are dropped again; 0 if there is none.";
     GENERATION: Gauge "kordon_ruleset_generation" []
-        "Number of the rule set in force: 1 at start, one more with each reload.";
+        "Number of the rule set in force: 1 at start, one more with each reload, undo, entry by command that comes or ends, and change of the gateway's own addresses.";
     PACKETS: Counter "kordon_packets_total" ["family"]
         "Packets judged, as the kernel held them (an aggregate is one).";
     BYTES: Counter "kordon_bytes_total" ["family"]
@@ -87,15 +87,17 @@ declare! {
     DURATION: Histogram "kordon_decision_duration_seconds" []
         "Time of one decision: the mean of a batch, one sample per batch.";
     PREFIXES: Gauge "kordon_prefixes" ["family"]
-        "Distinct prefixes that the lists in force name.";
+        "Distinct prefixes that the lists in force name, entries by command among them; what is only protected is left out.";
     LIST_ENTRIES: Gauge "kordon_list_entries" ["list"]
         "Prefixes that a list contributes, after AS numbers were resolved.";
+    LIST_KEPT: Gauge "kordon_list_kept_prefixes" ["list"]
+        "Of the prefixes of a list of AS numbers or countries those that no origin table gives any more (hold_down).";
     LIST_REJECTED: Gauge "kordon_list_rejected_lines" ["list"]
         "Lines of a list that are wrong and were left out (max_rejected).";
     LIST_REVIEW: Gauge "kordon_list_review_timestamp_seconds" ["list"]
         "The beginning of the day on which somebody shall look at a list again; missing where the configuration sets no review_by.";
     LIST_CHANGED: Gauge "kordon_list_last_change_timestamp_seconds" ["list"]
-        "When a list's content last changed under this process (or the process started).";
+        "When a list's content last changed, as far as this process and those that it took over from know.";
     LIST_WRITTEN: Gauge "kordon_list_file_timestamp_seconds" ["list"]
         "When a list's file was last written, as far as it has been read in.";
     LIST_MAX_AGE: Gauge "kordon_list_max_age_seconds" ["list"]
@@ -111,9 +113,9 @@ declare! {
     RELOAD_SUCCESSFUL: Gauge "kordon_reload_last_successful" []
         "0 if the last reload was refused, otherwise 1.";
     RELOAD_DURATION: Gauge "kordon_reload_duration_seconds" []
-        "How long the last load or reload took.";
+        "How long the last load, reload or undo took, put in force or refused.";
     RELOAD_SUCCESS: Gauge "kordon_reload_last_success_timestamp_seconds" []
-        "When a rule set was last put in force.";
+        "When the lists in force were read.";
     SUPPRESSED: Counter "kordon_events_suppressed_total" []
         "Packets to listed destinations that were counted but not logged, for want of room.";
     LOG_LOST: Counter "kordon_log_lines_lost_total" []

@@ -1,7 +1,9 @@
 //! What the commands about lists say of a running daemon.
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::lab::daemon::Daemon;
 use crate::lab::topology::*;
 use crate::lab::{Context, Res};
 use crate::{Bench, Site};
@@ -141,4 +143,81 @@ pub(super) fn rejected(bench: &Bench<'_>) -> Res {
         return Err(format!("diff: {}", output.said()));
     }
     Ok(())
+}
+
+/// A fault in a reader refuses the file, as bad data would; the daemon that met it goes on.
+pub(super) fn broken_reader(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.environment = vec![("KORDON_FAULT", "break-readers".to_owned())];
+    let site = Site::new(setup)?;
+    let mut daemon = site.start()?;
+    let good = site.setup().toml();
+    for (file, other) in [("blocked.txt", "breaks.txt"), ("origin.csv", "breaks.csv")] {
+        let text = std::fs::read_to_string(site.folder().join(file)).context(file)?;
+        site.write(other, &text)?;
+        site.write("kordon.toml", &good.replace(file, other))?;
+        let output = site.kordon("reload -c kordon.toml")?;
+        let said = format!("{other}: kordon's reader broke on it (src/");
+        if output.code != Some(65) || !output.stderr.contains(&said) {
+            return Err(format!("with a reader that breaks on {other}: {}", output.said()));
+        }
+        if !daemon.is_alive() {
+            return Err(format!("a reader that breaks ended the daemon:\n{}", daemon.log()));
+        }
+        for to in [BLOCKED, BY_ORIGIN] {
+            bench.lab.blocked(to, N)?;
+        }
+        bench.lab.passes(ALLOWED, N)?;
+        // The same text under another name is read.
+        let control = other.replace("breaks", "whole");
+        site.write(&control, &text)?;
+        site.write("kordon.toml", &good.replace(file, &control))?;
+        site.kordon_ok("reload -c kordon.toml")?;
+    }
+    expect_metric(&daemon, "kordon_reloads_rejected_total", &[], 2)
+}
+
+fn expect_metric(daemon: &Daemon, name: &str, labels: &[(&str, &str)], wanted: u64) -> Res {
+    match daemon.metrics()?.get(name, labels)? {
+        found if found == wanted => Ok(()),
+        found => Err(format!("{name} is {found}, not {wanted}")),
+    }
+}
+
+/// What an origin table no longer gives stays blocked for `hold_down`, also by a daemon that never read it there.
+pub(super) fn withdrawn(bench: &Bench<'_>) -> Res {
+    const KEPT: &str = "kordon_list_kept_prefixes";
+    let relays = [("list", "relays")];
+    let site = bench.site()?;
+    let mut daemon = site.start()?;
+    bench.lab.blocked(BY_ORIGIN, N)?;
+    expect_metric(&daemon, KEPT, &relays, 0)?;
+    daemon.signal(Signal::SIGTERM)?;
+    daemon.wait_end()?;
+    // Only what the tables said is left of the daemon before, not its rule set.
+    for file in ["ruleset.bin", "previous.bin"] {
+        let _not_there = std::fs::remove_file(site.folder().join("state").join(file));
+    }
+    site.write("origin.csv", "203.0.113.192,203.0.113.207,64500,Example Relay\n")?;
+    let daemon = site.start()?;
+    for to in [BY_ORIGIN, UNLISTED] {
+        bench.lab.blocked(to, N)?;
+    }
+    expect_metric(&daemon, KEPT, &relays, 1)?;
+    let why = site.kordon_ok(&format!("why {BY_ORIGIN} -c kordon.toml --running"))?;
+    if !why.contains("NO TABLE any more") {
+        return Err(format!("why does not say that no table has it: {why}"));
+    }
+    // The control: a list that holds nothing lets it go.
+    let path = "path = \"relays.txt\"\n";
+    let text = site.setup().toml();
+    let holding_none = text.replace(path, &format!("{path}hold_down = \"0s\"\n"));
+    if holding_none == text {
+        return Err(format!("no {path:?} in the configuration"));
+    }
+    site.write("kordon.toml", &holding_none)?;
+    site.kordon_ok("reload -c kordon.toml")?;
+    bench.lab.passes(BY_ORIGIN, N)?;
+    bench.lab.blocked(UNLISTED, N)?;
+    expect_metric(&daemon, KEPT, &relays, 0)
 }

@@ -157,6 +157,8 @@ pub(crate) const CASES: &[Case] = &[
     once("comparison_says_what_the_reload_then_does", lists::comparison),
     once("lists_tell_the_hits_of_each_list", lists::hits),
     once("list_in_force_without_a_line_says_so_everywhere", lists::rejected),
+    once("list_that_breaks_its_reader_is_refused_and_the_daemon_lives", lists::broken_reader),
+    once("withdrawn_prefix_stays_blocked_over_a_restart", lists::withdrawn),
     once("why_splits_a_prefix_as_its_packets_are_judged", lists::stretches),
     case("mode_is_changed_while_packets_flow", mode::switch),
     once("mode_that_nobody_confirms_goes_back", mode::unconfirmed),
