@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::clock;
 use crate::config::{Commanded, Config, Found, Mode};
 use crate::control::additions::Additions;
 use crate::control::changes::Changes;
@@ -96,7 +97,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     let evidence = Arc::new(Evidence::default());
     let observed = Arc::new(Observed {
         began,
-        began_unix: now(),
+        began_unix: clock::now(),
         standing: Mutex::new(Standing::new(
             config.mode,
             config.is_open(),
@@ -356,8 +357,4 @@ async fn serve(
     }
     observed.ready.store(false, Ordering::Release);
     Ok(())
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
 }

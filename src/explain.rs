@@ -8,11 +8,11 @@ mod list;
 mod network;
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::blocklist::{Country, Sources};
+use crate::clock;
 use crate::config::{Day, ListKind, Mode};
 use crate::decide::{Memory, decide, decide_under};
 use crate::failure::{ExitStatus, Failure};
@@ -222,7 +222,7 @@ pub fn name(rules: &Ruleset, entry: Match) -> Option<Named> {
         basis: list.basis.line(),
         note: list.basis.note.clone(),
         review_by: list.review_by.map(|day| day.to_string()),
-        review_due: review_due(list, now()),
+        review_due: review_due(list, clock::now()),
     })
 }
 
@@ -244,9 +244,4 @@ fn table_name(rules: &Ruleset, place: usize) -> String {
 /// Whether the day has come on which somebody shall look at this list again.
 fn review_due(list: &ListInfo, now: u64) -> bool {
     list.review_by.is_some_and(|day| day.unix() <= now)
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
 }

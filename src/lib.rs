@@ -17,6 +17,7 @@
 
 pub mod blocklist;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod contain;
 pub mod control;

@@ -13,21 +13,50 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// What the system said; then the file is what it was.
 pub fn replace(path: &Path, mode: u32, content: &[u8]) -> std::io::Result<()> {
-    let aside = beside(path);
-    let written = (|| {
+    Replacement::prepare(path, mode, content)?.put_in_place()
+}
+
+/// New content that lies beside its place, whole and on the disk; it goes with this, unless it is put in place.
+pub struct Replacement<'p> {
+    path: &'p Path,
+    aside: PathBuf,
+    placed: bool,
+}
+
+impl<'p> Replacement<'p> {
+    /// Writes the content beside its place.
+    ///
+    /// # Errors
+    /// What the system said; then nothing is left there.
+    pub fn prepare(path: &'p Path, mode: u32, content: &[u8]) -> std::io::Result<Self> {
+        let replacement = Replacement { path, aside: beside(path), placed: false };
         // Left over by a process of this number that was killed.
-        let _left_over = std::fs::remove_file(&aside);
+        let _left_over = std::fs::remove_file(&replacement.aside);
         let mut options = std::fs::File::options();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(&aside)?;
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&replacement.aside)?;
         file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content)?;
         file.sync_all()?;
-        std::fs::rename(&aside, path)
-    })();
-    if written.is_err() {
-        let _half = std::fs::remove_file(&aside);
+        Ok(replacement)
     }
-    written
+
+    /// Gives it the file's name.
+    ///
+    /// # Errors
+    /// What the system said; then the file is what it was.
+    pub fn put_in_place(mut self) -> std::io::Result<()> {
+        std::fs::rename(&self.aside, self.path)?;
+        self.placed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Replacement<'_> {
+    fn drop(&mut self) {
+        if !self.placed {
+            let _half = std::fs::remove_file(&self.aside);
+        }
+    }
 }
 
 /// `.NAME.PID` in the same folder: two processes do not meet there.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Format, Place, output};
 use crate::blocklist;
+use crate::clock;
 use crate::config::{COPIED_TO_INSPECT, Config, ListKind, RulesBackend, Tunnels};
 use crate::failure::{ExitStatus, Failure};
 use crate::netfilter;
@@ -195,7 +196,7 @@ fn check_lists(config: &Config, findings: &mut Findings) {
             );
             findings.add("list", "warning", detail);
         }
-        if let Some(day) = list.review_by.filter(|day| day.unix() <= output::now()) {
+        if let Some(day) = list.review_by.filter(|day| day.unix() <= clock::now()) {
             let detail = format!("{}: to be looked at again since {day} (review_by)", list.name);
             findings.add("list", "warning", detail);
         }
@@ -212,7 +213,7 @@ fn check_lists(config: &Config, findings: &mut Findings) {
     for (name, date, _) in &rules.origin_dates {
         findings.add("origin", "ok", format!("{name}: data of {date}"));
     }
-    let now = output::now();
+    let now = clock::now();
     let ages = [("list", &rules.freshness.lists), ("origin", &rules.freshness.origins)];
     for (subject, age) in ages.iter().flat_map(|(s, ages)| ages.iter().map(move |a| (s, a))) {
         if let (Some(old), Some(limit)) = (age.stale(now), age.limit) {

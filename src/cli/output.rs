@@ -92,13 +92,6 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |age| age.as_secs())
-}
-
 /// The day of a time in seconds since 1970 (UTC): `2026-11-25`.
 pub(super) fn day(seconds: u64) -> String {
     let (year, month, day) = crate::log::date(seconds / 86_400);

@@ -11,9 +11,9 @@ use super::load::drop_ins;
 use super::source::read;
 
 /// Where the daemon listens if no configuration says otherwise.
-const DEFAULT: &str = "/run/kordon/control.sock";
+pub(super) const DEFAULT: &str = "/run/kordon/control.sock";
 /// Where it keeps what shall outlive it if no configuration says otherwise.
-const DEFAULT_STATE: &str = "/var/lib/kordon";
+pub(super) const DEFAULT_STATE: &str = "/var/lib/kordon";
 
 /// The control socket that the configuration at `path` names, as far as it can be read.
 pub fn control_socket(path: &Path) -> PathBuf {

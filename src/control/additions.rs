@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -16,6 +16,7 @@ use super::caller::Caller;
 use super::entries::{EntriesOrder, EntriesReport};
 use crate::blocklist::temporary::{self, TemporaryEntry};
 use crate::blocklist::{Carved, ListErrors, LocalSpace};
+use crate::clock;
 use crate::config::{Action, Config};
 use crate::failure::{ExitStatus, Failure};
 use crate::log::moment;
@@ -97,7 +98,7 @@ impl Additions {
                 return Ok(report(String::new(), &state.entries, action));
             }
             EntriesOrder::Add { action, prefixes, seconds, why } => {
-                let (at, by) = (now(), caller.to_string());
+                let (at, by) = (clock::now(), caller.to_string());
                 let until = at + seconds;
                 if !(1..=temporary::LONGEST).contains(&seconds) {
                     let days = temporary::LONGEST / 86_400;
@@ -235,7 +236,7 @@ impl Additions {
             let ask = looks.is_multiple_of(LOOKS);
             // A change that is being carried out holds the lock; what has ended waits for it.
             let ended = self.state.try_lock().is_ok_and(|state| {
-                let now = now();
+                let now = clock::now();
                 state.entries.iter().any(|entry| !entry.lasts(now))
             });
             if ended || ask || self.unswept.load(Ordering::Acquire) {
@@ -274,7 +275,7 @@ impl Additions {
 
     fn lapse(&self) {
         let mut state = self.lock();
-        let now = now();
+        let now = clock::now();
         let (entries, ended): (Vec<_>, Vec<_>) =
             state.entries.iter().cloned().partition(|entry| entry.lasts(now));
         if ended.is_empty() {
@@ -340,7 +341,7 @@ fn exempt_by(rules: &Ruleset, prefix: IpNet) -> Option<&str> {
 
 fn report(text: String, entries: &[TemporaryEntry], action: Action) -> EntriesReport {
     let entries = entries.iter().filter(|entry| entry.action == action).cloned().collect();
-    EntriesReport { schema: 1, now: now(), text, entries }
+    EntriesReport { schema: 1, now: clock::now(), text, entries }
 }
 
 fn shortened(items: &[String], separator: &str) -> String {
@@ -349,8 +350,4 @@ fn shortened(items: &[String], separator: &str) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
 }

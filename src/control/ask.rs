@@ -1,9 +1,8 @@
 //! What a running daemon answers about the rule set in force that takes a walk through it: on the blocking pool.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use ipnet::IpNet;
 
+use crate::clock;
 use crate::counters::{ListCounters, Volume};
 use crate::explain::{self, Hits, ListReports, OriginExplanation, PrefixExplanation, Standing};
 use crate::telemetry::Observed;
@@ -11,7 +10,7 @@ use crate::telemetry::Observed;
 /// The lists in force.
 pub(super) fn lists(observed: &Observed) -> ListReports {
     let rules = observed.rules.current();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let now = clock::now();
     let hits = |place: u16| {
         let read = |counter: fn(&ListCounters) -> u64| {
             observed.sum(|shard| shard.lists.get(usize::from(place)).map_or(0, counter))

@@ -1,11 +1,11 @@
 //! The last change of each kind that somebody asked for: what, when, by whom.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
+use crate::clock;
 
 /// What a change was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub struct Changes(Mutex<Vec<Change>>);
 impl Changes {
     /// Notes a change that was carried out just now; it takes the place of the last one of its kind.
     pub fn note(&self, kind: Kind, what: String, by: Caller) {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        let at = clock::now();
         let mut changes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         changes.retain(|change| change.kind != kind);
         changes.push(Change { kind, what, at, by });

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::blocklist::temporary::{self, TemporaryEntry};
+use crate::clock;
 use crate::config::Config;
 use crate::counters::ListPlaces;
 use crate::failure::Failure;
@@ -31,7 +32,7 @@ pub(super) struct Begin {
 /// # Errors
 /// As [`Ruleset::load_with`], where there is no snapshot of use.
 pub(super) fn begin(config: &Config, places: &ListPlaces, waiting: bool) -> Result<Begin, Failure> {
-    let given = temporary::read(&config.state_folder, super::now()).unwrap_or_else(|failure| {
+    let given = temporary::read(&config.state_folder, clock::now()).unwrap_or_else(|failure| {
         tracing::error!("{failure}; nothing is blocked or allowed by command");
         Vec::new()
     });

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::rules::Keeper;
 use super::switch::Switch;
+use crate::clock;
 use crate::config::{Commanded, Config, Mode};
 use crate::control::caller::Caller;
 use crate::control::message::ModeOrder;
@@ -111,7 +112,7 @@ impl Helm {
             }
             (false, _) => self.switch.to(mode)?,
         };
-        let at = super::now();
+        let at = clock::now();
         let open = self.switch.is_open(mode);
         self.observed.change_standing(|standing| {
             (standing.mode, standing.open, standing.paused) = (mode, open, None);
@@ -148,7 +149,7 @@ impl Helm {
         self.observed.change_standing(|standing| standing.unconfirmed = None);
         let why = standing.set.map_or(String::new(), |set| set.why);
         let mut said = vec![format!("mode {} is confirmed", standing.mode.label())];
-        said.extend(self.keep(standing.mode, &why, super::now(), caller));
+        said.extend(self.keep(standing.mode, &why, clock::now(), caller));
         let mode = standing.mode.label();
         tracing::info!(event = "mode", mode, by = %caller, "mode: {}", said.join("; "));
         Ok(said.join("\n") + "\n")
@@ -174,7 +175,7 @@ impl Helm {
         self.switch.post_or_undo(Terms { enforce: false, ..terms }, || ())?;
         due.resume = Some(Instant::now() + length);
         let pause =
-            Pause { until: super::now() + seconds, by: caller.to_string(), why: why.to_owned() };
+            Pause { until: clock::now() + seconds, by: caller.to_string(), why: why.to_owned() };
         self.observed.change_standing(|standing| standing.paused = Some(pause));
         tracing::error!(
             event = "paused",

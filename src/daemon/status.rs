@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::clock;
 use crate::config::{Config, TunnelAnswer};
 use crate::control::changes::Changes;
 use crate::control::message::{
@@ -47,7 +48,7 @@ pub(super) fn reporter(
             open: standing.open,
             ready: observed.ready.load(Ordering::Acquire),
             uptime_seconds: observed.began.elapsed().as_secs(),
-            now: super::now(),
+            now: clock::now(),
             config: files.clone(),
             generation: rules.generation,
             prefixes: rules.prefixes(),

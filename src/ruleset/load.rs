@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use super::digest::digest;
 use super::parts::{Parts, counter};
 use super::resolution::remembered;
-use super::{Builder, Freshness, ListInfo, Resolution, Ruleset, names_prefixes, publish};
+use super::{Builder, Freshness, ListInfo, Resolution, Ruleset, names_prefixes};
 use crate::blocklist::temporary::{self, TemporaryEntry};
 use crate::blocklist::{self, Carved, Entry, Known, LoadedList, LocalSpace, Rejected};
+use crate::clock;
 use crate::config::{Action, Config, ListConfig};
 use crate::failure::{ExitStatus, Failure};
 
@@ -23,7 +24,7 @@ impl Ruleset {
         place: impl Fn(&str) -> Option<u16>,
         previous: Option<&Ruleset>,
     ) -> Result<Ruleset, Failure> {
-        let given = temporary::read(&config.state_folder, publish::now()).unwrap_or_default();
+        let given = temporary::read(&config.state_folder, clock::now()).unwrap_or_default();
         Ruleset::load_with(config, place, previous, &given)
     }
 
@@ -42,7 +43,7 @@ impl Ruleset {
     ) -> Result<Ruleset, Failure> {
         let freshness = Freshness::of(config);
         let (memory, forgotten) = remembered(config);
-        let known = Known { groups: &config.groups, memory, now: publish::now() };
+        let known = Known { groups: &config.groups, memory, now: clock::now() };
         let mut loaded = blocklist::load_knowing(&config.lists, &config.origins, known)
             .map_err(|failure| with_cause(failure, forgotten.as_deref()))?;
         loaded.warnings.extend(forgotten);
@@ -75,7 +76,7 @@ impl Ruleset {
         });
         let origin_dates: Vec<_> = dated.collect();
         let parts = Parts {
-            compiled: publish::now(),
+            compiled: clock::now(),
             lists,
             builder,
             origin_names: loaded.origin_names,
@@ -146,7 +147,7 @@ fn info(
     let before = previous.and_then(|rules| rules.lists.iter().find(|l| l.name == declared.name));
     let changed = match before {
         Some(before) if before.digest == digest => before.changed,
-        Some(_) | None => publish::now(),
+        Some(_) | None => clock::now(),
     };
     ListInfo {
         name: declared.name.clone(),

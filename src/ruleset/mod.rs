@@ -42,6 +42,7 @@ pub use snapshot::{Outdated, Snapshots, Stored, last_in_force, previous, restore
 pub use table::{Builder, Hit, Table};
 
 use crate::blocklist::{Rejected, Remarks, Sources};
+use crate::clock;
 use crate::config::{Action, Basis, Config, Day, ListFormat, ListKind};
 
 /// Which list, by its place in [`Ruleset::lists`].
@@ -184,7 +185,7 @@ impl Ruleset {
         Ruleset {
             prefixes: parts::named_prefixes(&lists, &table),
             generation: 0,
-            compiled: publish::now(),
+            compiled: clock::now(),
             lists,
             origin_names: Default::default(),
             origin_dates: Vec::new(),

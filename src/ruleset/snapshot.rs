@@ -133,15 +133,17 @@ fn encode(rules: &Ruleset, config: &Config) -> Result<Vec<u8>, Failure> {
         freshness: Cow::Borrowed(&rules.freshness),
         resolution: Cow::Borrowed(&rules.resolution),
     };
-    let mut body = Writer::default();
+    let mut body = Writer(Vec::from(MAGIC));
+    // Room for the digest of what follows.
+    body.number(0);
     body.text(&json(&head)?);
     let (entries4, entries6) = rules.table.sorted();
     put_entries(&mut body, entries4, from_files);
     put_entries(&mut body, entries6, from_files);
-    let mut whole = Vec::with_capacity(body.0.len() + 16);
-    whole.extend_from_slice(&MAGIC);
-    whole.extend_from_slice(&digest(&body.0).to_le_bytes());
-    whole.append(&mut body.0);
+    let mut whole = body.0;
+    if let Some((before, after)) = whole.split_at_mut_checked(MAGIC.len() + 8) {
+        before[MAGIC.len()..].copy_from_slice(&digest(after).to_le_bytes());
+    }
     Ok(whole)
 }
 

@@ -158,11 +158,6 @@ impl OriginTable {
         self.names.get(&asn).map(String::as_str)
     }
 
-    /// All names known.
-    pub fn names(&self) -> &BTreeMap<u32, String> {
-        &self.names
-    }
-
     /// What each table says about itself, in the order of the configuration.
     pub fn dates(&self) -> &[OriginDate] {
         &self.dates

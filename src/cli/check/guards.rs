@@ -1,10 +1,9 @@
 //! `kordon check`: what the guards would refuse, what local space takes out of the lists, and what is in force by
 //! command.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::Findings;
 use crate::blocklist::temporary;
+use crate::clock;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
 use crate::log::moment;
@@ -51,7 +50,7 @@ pub(super) fn look(config: &Config, rules: &Ruleset, findings: &mut Findings) {
             }
         }
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = clock::now();
     match temporary::read(&config.state_folder, now) {
         Ok(entries) if entries.is_empty() => {}
         Ok(entries) => {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{Place, Rows, output};
+use crate::clock;
 use crate::config::Config;
 use crate::control::client;
 use crate::control::message::{Answer, Request};
@@ -99,7 +100,7 @@ fn reports(place: &Place, reading: &Reading) -> Result<ListReports, Failure> {
         || {
             let config = Config::load(place.config())?;
             let rules = Ruleset::load(&config, |_| Some(0), None)?;
-            Ok(explain::lists(&rules, explain::FILES, output::now(), |_| None))
+            Ok(explain::lists(&rules, explain::FILES, clock::now(), |_| None))
         },
     )
 }

@@ -76,7 +76,7 @@ fn text(list: &ListReport, reports: &ListReports) -> String {
         row("review by", day.clone());
     }
     if let Some(hits) = table::hits(list) {
-        row("hits", hits.trim_start_matches("hits: ").to_owned());
+        row("hits", hits);
     }
     for (index, line) in list.carved_first.iter().take(CARVED).enumerate() {
         row(if index == 0 { "carved" } else { "" }, line.clone());

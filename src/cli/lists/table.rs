@@ -62,7 +62,7 @@ fn notes(list: &ListReport, now: u64) -> Vec<String> {
         Some(_) | None => String::new(),
     };
     let mut notes = vec![format!("{basis}{review}")];
-    notes.extend(hits(list));
+    notes.extend(hits(list).map(|hits| format!("hits: {hits}")));
     notes.extend(warnings(list, now));
     notes
 }
@@ -80,7 +80,7 @@ pub(super) fn hits(list: &ListReport) -> Option<String> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{} {word}", grouped(*count)))
         .collect();
-    Some(format!("hits: {}", met.join(", ")))
+    Some(met.join(", "))
 }
 
 /// What somebody should look at.

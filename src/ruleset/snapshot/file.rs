@@ -4,9 +4,8 @@
 //! Invariant: the file of the rule set before is of the one that was in force before the last change, or it is not
 //! there.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +13,7 @@ use super::{Flaw, Ruleset, Stored, TemporaryEntry, decode, encode};
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
 use crate::regular;
+use crate::whole::Replacement;
 
 /// The file in the state folder.
 const FILE: &str = "ruleset.bin";
@@ -233,17 +233,13 @@ impl Snapshots {
         epoch: u64,
     ) -> Result<(), Failure> {
         let bytes = encode(rules, config)?;
-        let aside = path.with_extension("new");
-        let refuse = |error| Failure::reading(&aside, &error);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&aside).map_err(refuse)?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(refuse)?;
+        let refuse = |error| Failure::reading(path, &error);
+        let written = Replacement::prepare(path, 0o600, &bytes).map_err(refuse)?;
         let state = self.lock();
-        if state.epoch == epoch {
-            std::fs::rename(&aside, path).map_err(refuse)?;
+        match state.epoch == epoch {
+            true => written.put_in_place().map_err(refuse),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
