@@ -13,7 +13,6 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
 use ipnet::IpNet;
@@ -21,14 +20,11 @@ use ipnet::IpNet;
 use self::diff::diff;
 use self::draft::{Draft, SHIPPED};
 use super::{Place, output};
-use crate::config::{self, Config};
+use crate::clock;
+use crate::config::{self, Config, Recorder};
 use crate::failure::{ExitStatus, Failure};
-use crate::log::date;
 use crate::netfilter;
 use crate::whole;
-
-/// The file of recorders, beside the configuration.
-const RECORDERS: &str = "lists.d/recorders.txt";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -40,7 +36,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NET")]
     cameras: Vec<IpNet>,
 
-    /// A recorder that cameras must reach whatever a list says; may be repeated
+    /// A recorder that no list can block; may be repeated
     #[arg(long, value_name = "ADDRESS")]
     recorder: Vec<IpAddr>,
 
@@ -65,7 +61,7 @@ enum Mode {
     Enforce,
 }
 
-/// A file that would be written.
+/// What would be written.
 struct New {
     path: PathBuf,
     old: String,
@@ -83,37 +79,29 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
     for line in remarks(args, &links, &cameras) {
         output::talk(&line);
     }
-    let enforces = Config::load(file).is_ok_and(|config| config.mode == config::Mode::Enforce);
+    let present = Config::load(file).ok();
+    let enforces = present.as_ref().is_some_and(|config| config.mode == config::Mode::Enforce);
     if enforces && args.mode == Mode::Monitor {
         output::talk("note: the file says enforce now; --mode enforce keeps that");
     }
-    let news = [Some(configuration(file, args, &cameras)?), recorders(file, &args.recorder)?];
-    let news: Vec<New> = news.into_iter().flatten().filter(|new| new.old != new.text).collect();
-    if news.is_empty() {
+    let known = present.map_or(Vec::new(), |config| config.recorders);
+    let new = configuration(file, args, &cameras, &known)?;
+    if new.old == new.text {
         output::talk(&format!("{}: nothing to change", file.display()));
         return next_steps(place, args);
     }
-    for new in &news {
-        let (path, difference) = (new.path.display(), diff(&new.old, &new.text));
-        output::data(&format!("{path}\n{difference}\n"))?;
-    }
+    output::data(&format!("{}\n{}\n", file.display(), diff(&new.old, &new.text)))?;
     if args.dry_run {
         output::talk("nothing written (--dry-run)");
         return Ok(ExitCode::SUCCESS);
     }
-    check_draft(file, &news)?;
+    check_draft(&new)?;
     if !args.yes && !confirmed()? {
         output::talk("nothing written");
         return Ok(ExitCode::FAILURE);
     }
-    for new in &news {
-        if let Some(kept) = write(new)? {
-            output::talk(&format!(
-                "{}: the old file is kept as {}",
-                new.path.display(),
-                kept.display()
-            ));
-        }
+    if let Some(kept) = write(&new)? {
+        output::talk(&format!("{}: the old file is kept as {}", file.display(), kept.display()));
     }
     next_steps(place, args)
 }
@@ -169,7 +157,12 @@ fn remarks(args: &Args, links: &[networks::Link], cameras: &[IpNet]) -> Vec<Stri
     remarks
 }
 
-fn configuration(file: &Path, args: &Args, cameras: &[IpNet]) -> Result<New, Failure> {
+fn configuration(
+    file: &Path,
+    args: &Args,
+    cameras: &[IpNet],
+    known: &[Recorder],
+) -> Result<New, Failure> {
     let old = existing(file)?;
     let mut draft = Draft::new(old.as_deref().unwrap_or(SHIPPED));
     let array = |words: Vec<String>| {
@@ -183,38 +176,29 @@ fn configuration(file: &Path, args: &Args, cameras: &[IpNet]) -> Result<New, Fai
     draft.set("", "mode", mode);
     draft.set("cameras", "networks", &array(cameras.iter().map(IpNet::to_string).collect()));
     draft.set("cameras", "interfaces", &array(vec![args.interface.clone()]));
-    // Known by its path: whoever renamed the list still has it.
-    if !args.recorder.is_empty() && !draft.text().contains(&format!("\"{RECORDERS}\"")) {
+    for recorder in more_recorders(known, &args.recorder) {
         draft.append(&format!(
-            "# Recorders that cameras must reach, whatever a block list says.\n[[list]]\n\
-             name = \"recorders\"\npath = \"{RECORDERS}\"\nkind = \"prefix\"\naction = \"allow\"\n"
+            "[[recorder]]\nname = \"{}\"\naddress = \"{}\"\n",
+            recorder.name, recorder.address
         ));
     }
     Ok(New { path: file.to_path_buf(), old: old.unwrap_or_default(), text: draft.text() })
 }
 
-/// The list of recorders with these added.
-fn recorders(config: &Path, addresses: &[IpAddr]) -> Result<Option<New>, Failure> {
-    if addresses.is_empty() {
-        return Ok(None);
-    }
-    let path = folder(config).join(RECORDERS);
-    let old = existing(&path)?.unwrap_or_default();
-    let mut text = match old.is_empty() {
-        true => "# Recorders that cameras must reach; written by kordon setup.\n".to_owned(),
-        false => old.clone(),
-    };
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
+/// Those of these addresses that are not known yet, under names that are free.
+fn more_recorders(known: &[Recorder], addresses: &[IpAddr]) -> Vec<Recorder> {
+    let mut all = known.to_vec();
     for address in addresses {
-        let known =
-            text.lines().any(|line| line.split_whitespace().next() == Some(&address.to_string()));
-        if !known {
-            text.push_str(&format!("{address}\n"));
+        if all.iter().any(|recorder| recorder.address == *address) {
+            continue;
+        }
+        let taken = |name: &String| all.iter().any(|recorder| recorder.name == *name);
+        let names = (1u32..).map(|number| format!("recorder-{number}"));
+        if let Some(name) = { names }.find(|name| !taken(name)) {
+            all.push(Recorder { name, address: *address });
         }
     }
-    Ok(Some(New { path, old, text }))
+    all.split_off(known.len())
 }
 
 fn folder(config: &Path) -> &Path {
@@ -234,8 +218,8 @@ fn existing(path: &Path) -> Result<Option<String>, Failure> {
 }
 
 /// Reads the new configuration as the daemon would, from a file beside the old one.
-fn check_draft(file: &Path, news: &[New]) -> Result<(), Failure> {
-    let Some(new) = news.iter().find(|new| new.path == file) else { return Ok(()) };
+fn check_draft(new: &New) -> Result<(), Failure> {
+    let file = &new.path;
     let aside = folder(file).join(format!(".kordon-setup-{}.toml", std::process::id()));
     fs::write(&aside, &new.text).map_err(|error| writing(&aside, &error))?;
     let outcome = Config::load(&aside);
@@ -291,9 +275,7 @@ fn free_name(path: &Path, day: String) -> PathBuf {
 }
 
 fn today() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-    let (year, month, day) = date(seconds / 86_400);
-    format!("{year:04}-{month:02}-{day:02}")
+    output::day(clock::now())
 }
 
 fn writing(path: &Path, error: &std::io::Error) -> Failure {
@@ -347,17 +329,19 @@ mod tests {
     }
 
     #[test]
-    fn a_recorder_is_added_once() {
-        let folder = std::env::temp_dir().join(format!("kordon-recorders-{}", std::process::id()));
-        fs::create_dir_all(folder.join("lists.d")).unwrap();
-        let config = folder.join("kordon.toml");
-        let one: IpAddr = "198.51.100.7".parse().unwrap();
-        let made = recorders(&config, &[one, one]).unwrap().unwrap();
-        assert_eq!(made.text.matches("198.51.100.7").count(), 1);
-        fs::write(&made.path, "198.51.100.7 # NVR").unwrap();
-        let two: IpAddr = "2001:db8::7".parse().unwrap();
-        let made = recorders(&config, &[one, two]).unwrap().unwrap();
-        assert_eq!(made.text, "198.51.100.7 # NVR\n2001:db8::7\n");
-        fs::remove_dir_all(&folder).unwrap();
+    fn a_recorder_is_added_once_and_under_a_free_name() {
+        let recorder = |name: &str, address: &str| Recorder {
+            name: name.into(),
+            address: address.parse().unwrap(),
+        };
+        let [one, two, three] =
+            ["198.51.100.7", "2001:db8::7", "198.51.100.8"].map(|text| text.parse().unwrap());
+        let known = [recorder("nvr", "198.51.100.7"), recorder("recorder-2", "198.51.100.9")];
+        let more = more_recorders(&known, &[one, two, two, three]);
+        assert_eq!(
+            more,
+            [recorder("recorder-1", "2001:db8::7"), recorder("recorder-3", "198.51.100.8")]
+        );
+        assert_eq!(more_recorders(&known, &[one]), []);
     }
 }

@@ -253,7 +253,7 @@ pub(super) fn setup_writes(bench: &Bench<'_>) -> Res {
     );
     let said = site.kordon_ok(&order)?;
     for part in
-        ["- networks = [", "+ networks = [\"192.0.2.0/25\"]", "+ name = \"recorders\"", "next:"]
+        ["- networks = [", "+ networks = [\"192.0.2.0/25\"]", "+ name = \"recorder-1\"", "next:"]
     {
         if !said.contains(part) {
             return Err(format!("setup does not show {part:?}:\n{said}"));
