@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User, getgrouplist};
 
+use super::listing::fits;
+use super::network::{self, Link, Route};
 use crate::config::Config;
 use crate::control::client;
 use crate::control::message::{Answer, Request, Status};
@@ -65,6 +67,12 @@ pub struct Facts {
     pub flowtables: Result<String, Failure>,
     /// The devices below each interface, by /sys.
     pub lower: BTreeMap<String, Vec<String>>,
+    /// The network devices; `None` where `ip` does not list them.
+    pub links: Option<Vec<Link>>,
+    /// The routes to other routers or anywhere; `None` where `ip` does not list them.
+    pub routes: Option<Vec<Route>>,
+    /// Camera devices, each with where tc's filters redirect what enters by it.
+    pub redirected: Vec<(String, Vec<String>)>,
     /// `/etc/nftables.conf`, where there is one.
     pub nftables_conf: Option<String>,
     /// kordon's drop-in for nftables.service lies in its place.
@@ -115,6 +123,13 @@ pub struct Reader {
     pub capabilities: Option<u64>,
 }
 
+impl Facts {
+    /// Whether packets of cameras enter by this device: a camera interface, or what one stands on.
+    pub(super) fn carries_cameras(&self, device: &str) -> bool {
+        fits(&self.interfaces, device) || self.lower.values().flatten().any(|below| below == device)
+    }
+}
+
 /// Looks at everything. `config` is the configuration's file, `socket` the daemon's.
 pub fn gather(config: &Path, socket: &Path) -> Facts {
     let config = Config::load_in_force(config);
@@ -136,7 +151,21 @@ pub fn gather(config: &Path, socket: &Path) -> Facts {
             false => missing_interfaces.push(name.clone()),
         }
     }
+    let lower: BTreeMap<String, Vec<String>> =
+        interfaces.iter().map(|name| (name.clone(), lower(name))).collect();
+    let devices = lower.iter().flat_map(|(name, below)| below.iter().chain([name]));
+    let redirected = devices.filter(|name| !name.ends_with('+')).map(|device| {
+        let listed = netfilter::ask(&["tc", "-j", "filter", "show", "dev", device, "ingress"]);
+        (device.clone(), network::redirected(&listed.unwrap_or_default()))
+    });
     Facts {
+        redirected: redirected.collect(),
+        links: netfilter::ask(&["ip", "-d", "-j", "link", "show"])
+            .ok()
+            .and_then(|text| network::links(&text)),
+        routes: netfilter::ask(&["ip", "-j", "route", "show", "table", "all"])
+            .ok()
+            .and_then(|text| network::routes(&text)),
         lists: of_config.map(|config| {
             Ruleset::load(config, |_| Some(0), None).map(|rules| Lists {
                 prefixes: rules.prefixes(),
@@ -161,7 +190,7 @@ pub fn gather(config: &Path, socket: &Path) -> Facts {
         iptables: iptables(),
         nft: netfilter::ask(&["nft", "list", "ruleset"]).ok(),
         flowtables: netfilter::ask(&["nft", "-j", "list", "flowtables"]),
-        lower: interfaces.iter().map(|name| (name.clone(), lower(name))).collect(),
+        lower,
         interfaces,
         missing_interfaces,
         nftables_conf: fs::read_to_string(NFTABLES_CONF).ok(),
@@ -232,13 +261,20 @@ fn sysctls(interfaces: &[String]) -> BTreeMap<String, String> {
         "ipv4/conf/all/rp_filter",
         "ipv4/conf/all/accept_source_route",
         "ipv4/conf/all/send_redirects",
+        "ipv4/conf/all/accept_redirects",
+        "ipv6/conf/all/seg6_enabled",
+        "bridge/bridge-nf-call-iptables",
+        "bridge/bridge-nf-call-ip6tables",
         "core/rmem_max",
     ]
     .map(str::to_owned)
     .to_vec();
     for name in interfaces.iter().filter(|name| !name.ends_with('+')) {
-        for key in ["rp_filter", "accept_source_route", "send_redirects"] {
+        for key in ["rp_filter", "accept_source_route", "send_redirects", "accept_redirects"] {
             names.push(format!("ipv4/conf/{name}/{key}"));
+        }
+        for key in ["forwarding", "accept_source_route", "seg6_enabled", "rpl_seg_enabled"] {
+            names.push(format!("ipv6/conf/{name}/{key}"));
         }
     }
     let read = |name: String| {

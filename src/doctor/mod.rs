@@ -4,8 +4,13 @@
 //! good and a bad case; what could not be looked at is said to be skipped, never passed.
 
 mod facts;
+mod listing;
+mod marks;
+mod network;
 mod others;
+mod queueing;
 mod system;
+mod ways;
 
 use serde::Serialize;
 
@@ -13,6 +18,7 @@ use crate::control::message::Status;
 use crate::failure::Failure;
 
 pub use facts::{Facts, gather};
+pub use network::{Link, Route};
 
 /// How one thing was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,10 +85,16 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     system::interfaces(facts, &mut findings);
     system::sysctls(facts, &mut findings);
     system::buffers(facts, &mut findings);
-    system::queues(facts, &mut findings);
+    queueing::readers(facts, &mut findings);
+    queueing::balance(facts, &mut findings);
+    queueing::bypass(facts, &mut findings);
+    queueing::ipv6(facts, &mut findings);
     others::in_force(facts, &mut findings);
     others::around_hold(facts, &mut findings);
-    others::marks(facts, &mut findings);
+    others::proxies(facts, &mut findings);
+    others::copies(facts, &mut findings);
+    marks::marks(facts, &mut findings);
+    ways::network(facts, &mut findings);
     others::flowtables(facts, &mut findings);
     others::flushers(facts, &mut findings);
     others::legacy(facts, &mut findings);

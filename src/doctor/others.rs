@@ -1,17 +1,14 @@
 //! Judgements about the rules: kordon's own, and those of others that get in their way.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::Finding;
 use super::facts::Facts;
+use super::listing::{Words, named, nft_rules, program};
+use super::queueing::mend;
+use crate::config::Config;
 use crate::failure::ExitStatus;
-use crate::netfilter::Tool;
-use crate::verdict::{Family, Mark};
-
-/// The most rules of others that one finding names.
-const NAMED: usize = 3;
+use crate::netfilter::{Presence, Tool};
 
 pub(super) fn in_force(facts: &Facts, findings: &mut Vec<Finding>) {
     const SUBJECT: &str = "rules";
@@ -25,7 +22,11 @@ pub(super) fn in_force(facts: &Facts, findings: &mut Vec<Finding>) {
             let detail = failure.message.replace('\n', "; ");
             findings.push(Finding::fail(SUBJECT, detail, "kordon rules apply"));
         }
-        Some(Ok(_)) if !config.rules.manage => {
+        // Rules under names of the admin's own cannot be compared; kordon's, altered, can.
+        Some(Ok(rules))
+            if !config.rules.manage
+                && rules.hold.iter().chain(&rules.gate).all(|found| *found == Presence::Absent) =>
+        {
             findings.push(Finding::skip(SUBJECT, "rules.manage = false: see kordon rules verify"))
         }
         Some(Ok(rules)) if rules.in_force() => {
@@ -34,7 +35,7 @@ pub(super) fn in_force(facts: &Facts, findings: &mut Vec<Finding>) {
         }
         Some(Ok(rules)) => {
             let detail = format!("not as planned: {}", rules.faults().join("; "));
-            findings.push(Finding::fail(SUBJECT, detail, "kordon rules apply"));
+            findings.push(Finding::fail(SUBJECT, detail, mend(config)));
         }
     }
 }
@@ -45,6 +46,7 @@ pub(super) fn around_hold(facts: &Facts, findings: &mut Vec<Finding>) {
     if !matches!(facts.tool, Ok(Tool::Iptables)) {
         return;
     }
+    let open = facts.config.as_ref().is_ok_and(Config::is_open);
     let mut looked = false;
     let before = findings.len();
     for (family, table, lines) in &facts.iptables {
@@ -58,18 +60,16 @@ pub(super) fn around_hold(facts: &Facts, findings: &mut Vec<Finding>) {
         };
         looked = true;
         let (ahead, behind) = (&rules[..hold], &rules[hold + 1..]);
-        let accepting: Vec<&&String> = ahead
-            .iter()
-            .filter(|line| line.ends_with("-j ACCEPT") || line.ends_with("-j RETURN"))
-            .collect();
+        let skipping: Vec<&&String> =
+            ahead.iter().filter(|line| skips_hold(line, lines, facts)).collect();
         let program = program(*family);
-        if !accepting.is_empty() {
+        if !skipping.is_empty() {
+            let then = if open { "and it passes: no gate stands" } else { "and the gate drops it" };
             findings.push(Finding::warn(
                 SUBJECT,
                 format!(
-                    "{program}, mangle FORWARD: ahead of hold, so what it accepts is never judged, and \
-                     the gate drops it: {}",
-                    named(&accepting)
+                    "{program}, mangle FORWARD: ahead of hold, so what it accepts is never judged, {then}: {}",
+                    named(&skipping)
                 ),
                 format!("{program} -t mangle -D FORWARD ..., or narrow it to what is no camera's"),
             ));
@@ -90,113 +90,112 @@ pub(super) fn around_hold(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Rules of others that set or restore kordon's bits of the packet mark, or look for them.
-pub(super) fn marks(facts: &Facts, findings: &mut Vec<Finding>) {
-    const SUBJECT: &str = "marks";
-    let Ok(config) = &facts.config else { return };
-    let mark = config.rules.mark;
-    if facts.iptables.is_empty() && facts.nft.is_none() {
-        return findings.push(Finding::skip(SUBJECT, "only root can list the rules of others"));
+/// Whether a rule of `mangle FORWARD` may end the chain for a camera's packet: by itself, or by where it leads.
+fn skips_hold(line: &str, lines: &[String], facts: &Facts) -> bool {
+    let Some(rule) = Words::of(line) else { return false };
+    if rule.spares_cameras(facts) {
+        return false;
     }
-    let mut found: Vec<String> = Vec::new();
+    // Behind a `-g` the chain of the caller ends with its policy.
+    rule.has("-g")
+        || rule.target() == Some("RETURN")
+        || accepts(&rule, lines, facts, &mut Vec::new())
+}
+
+/// Whether a rule, or what it leads to, accepts or hands to another program.
+fn accepts<'a>(
+    rule: &Words<'a>,
+    lines: &'a [String],
+    facts: &Facts,
+    seen: &mut Vec<&'a str>,
+) -> bool {
+    match rule.target() {
+        Some("ACCEPT" | "NFQUEUE" | "QUEUE") => true,
+        Some(chain) if !seen.contains(&chain) => {
+            seen.push(chain);
+            lines
+                .iter()
+                .filter_map(|line| Words::of(line))
+                .filter(|inner| inner.chain == chain && !inner.spares_cameras(facts))
+                .any(|inner| accepts(&inner, lines, facts, seen))
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// Rules that have a packet of a camera's end on the gateway, in a program that speaks for it.
+pub(super) fn proxies(facts: &Facts, findings: &mut Vec<Finding>) {
+    let found = elsewhere(facts, &["TPROXY", "REDIRECT"], &["tproxy", "redirect"]);
+    one_way(
+        facts,
+        findings,
+        "proxy",
+        &found,
+        "lead what cameras send to a program on the gateway, which then speaks for them, unjudged",
+        "rules.hold_input = true judges where a redirected packet goes; to judge where it was meant to go, \
+         remove the rule or narrow it to what is no camera's",
+        "no rule leads forwarded packets to a program on the gateway",
+    );
+}
+
+/// Rules that copy packets or send them on by themselves: neither meets hold.
+pub(super) fn copies(facts: &Facts, findings: &mut Vec<Finding>) {
+    let found = elsewhere(facts, &["TEE"], &["dup to", "fwd to"]);
+    one_way(
+        facts,
+        findings,
+        "copies",
+        &found,
+        "copy or send on packets past hold and gate",
+        "remove the rule, or narrow it to what is no camera's",
+        "no rule copies packets, or sends them on by itself",
+    );
+}
+
+fn one_way(
+    facts: &Facts,
+    findings: &mut Vec<Finding>,
+    subject: &'static str,
+    found: &[String],
+    what: &str,
+    fix: &str,
+    none: &str,
+) {
+    findings.push(match found {
+        _ if facts.iptables.is_empty() && facts.nft.is_none() => {
+            Finding::skip(subject, "only root can list the rules of others")
+        }
+        [] => Finding::pass(subject, none),
+        some => Finding::warn(subject, format!("rules of others {what}: {}", named(some)), fix),
+    });
+}
+
+/// Rules of others with one of these targets (iptables) or statements (nftables).
+fn elsewhere(facts: &Facts, targets: &[&str], statements: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
     for (family, table, lines) in &facts.iptables {
-        for line in lines.iter().filter(|line| !line.starts_with("-A kordon-")) {
-            if iptables_touches(line, mark) {
+        for line in lines {
+            let Some(rule) = Words::of(line) else { continue };
+            let hit = rule.target().is_some_and(|target| targets.contains(&target));
+            if hit && rule.chain != "OUTPUT" && !rule.spares_cameras(facts) {
                 found.push(format!("{} -t {table} {line}", program(*family)));
             }
         }
     }
-    let listed: BTreeSet<(&str, &str)> =
-        facts.iptables.iter().map(|(family, table, _)| (nft_family(*family), *table)).collect();
-    for (table, line) in nft_lines(facts.nft.as_deref().unwrap_or_default()) {
-        let of_iptables = table.split_once(' ').is_some_and(|names| listed.contains(&names));
-        if table != "inet kordon" && !of_iptables && nft_touches(line, mark) {
-            found.push(format!("nft, table {table}: {line}"));
-        }
-    }
-    findings.push(match found.as_slice() {
-        [] => Finding::pass(SUBJECT, format!("nobody else uses {:#x}", mark.mask)),
-        some => Finding::warn(
-            SUBJECT,
-            format!(
-                "used by others, who may forge or destroy kordon's pass ({:#x}): {}",
-                mark.mask,
-                named(some)
-            ),
-            "set rules.mark and rules.mask to bits that nobody uses, then restart kordon",
-        ),
-    });
-}
-
-/// Whether a rule of iptables sets, restores or looks for some of kordon's bits.
-pub(super) fn iptables_touches(rule: &str, mark: Mark) -> bool {
-    let words: Vec<&str> = rule.split_whitespace().collect();
-    let after = |option: &str| {
-        words.iter().position(|word| *word == option).and_then(|place| words.get(place + 1))
-    };
-    let number = |text: &str| match text.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
-    };
-    let pair = |text: &str| -> Option<(u32, u32)> {
-        match text.split_once('/') {
-            Some((value, mask)) => number(value).zip(number(mask)),
-            None => number(text).map(|value| (value, u32::MAX)),
-        }
-    };
-    if words.contains(&"--restore-mark") {
-        let mask = after("--nfmask").or_else(|| after("--mask")).and_then(|text| number(text));
-        return mask.unwrap_or(u32::MAX) & mark.mask != 0;
-    }
-    let target = after("-j").copied();
-    if target == Some("MARK") {
-        let set = ["--set-xmark", "--set-mark"].iter().find_map(|option| after(option));
-        return set.and_then(|text| pair(text)).is_some_and(|(v, m)| (v | m) & mark.mask != 0);
-    }
-    // A match: an exact one sees kordon's bits only between hold and gate; one that asks for them is meant.
-    words.windows(2).any(|two| match two {
-        ["--mark", text] => pair(text).is_some_and(|(value, _)| value & mark.mask != 0),
-        _ => false,
-    })
-}
-
-/// Whether a rule of nftables' sets or looks for some of kordon's bits of the packet mark.
-pub(super) fn nft_touches(rule: &str, mark: Mark) -> bool {
-    let numbers = |text: &str| -> Vec<u32> {
-        let hex = text.split_whitespace().filter_map(|word| word.strip_prefix("0x"));
-        hex.filter_map(|digits| u32::from_str_radix(digits, 16).ok()).collect()
-    };
-    if let Some((_, set)) = rule.split_once("meta mark set ") {
-        let kept = set.starts_with("meta mark") || set.starts_with("mark");
-        return match (kept, set.contains('&') || set.contains("and"), numbers(set).as_slice()) {
-            // `mark & KEPT | SET`: what is not kept changes, and what is set.
-            (true, true, [kept, rest @ ..]) => {
-                (!kept | rest.first().copied().unwrap_or(0)) & mark.mask != 0
-            }
-            // `mark | SET`
-            (true, false, [set, ..]) => set & mark.mask != 0,
-            // A number, a connection's mark, a map: the whole mark.
-            (_, _, _) => true,
+    for rule in nft_rules(facts) {
+        let says = |statement: &&str| {
+            rule.text
+                .strip_prefix(statement)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+                || rule.text.contains(&format!(" {statement} "))
+                || rule.text.ends_with(&format!(" {statement}"))
         };
-    }
-    match rule.split_once("meta mark ") {
-        Some((_, asked)) => numbers(asked).iter().any(|number| {
-            number & mark.mask != 0 && *number != u32::MAX && *number & !mark.mask == 0
-        }),
-        None => false,
-    }
-}
-
-/// The rules in a listing of nft's, each with `FAMILY TABLE`.
-fn nft_lines(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let mut table = "";
-    text.lines().filter_map(move |line| {
-        if let Some(name) = line.strip_prefix("table ") {
-            table = name.trim_end_matches([' ', '{']);
+        let outward = rule.hook.is_some_and(|(hook, _)| hook == "output");
+        if !outward && statements.iter().any(says) {
+            found.push(format!("nft, table {}: {}", rule.table, rule.text));
         }
-        let rule = line.trim();
-        (line.starts_with('\t') && !rule.is_empty()).then_some((table, rule))
-    })
+    }
+    found
 }
 
 /// Established connections in a flowtable skip the forward hook, and with it hold and gate.
@@ -236,7 +235,7 @@ pub(super) fn flowtables(facts: &Facts, findings: &mut Vec<Finding>) {
         let hardware = table["flags"].to_string().contains("offload");
         let by = if hardware { " in hardware" } else { "" };
         let touched: Vec<&String> =
-            devices.iter().filter(|device| is_cameras(device, facts)).collect();
+            devices.iter().filter(|device| facts.carries_cameras(device)).collect();
         let fix = format!(
             "remove the rules with `flow add @{own}`, then: nft delete flowtable {family} {of} {own}"
         );
@@ -259,16 +258,6 @@ pub(super) fn flowtables(facts: &Facts, findings: &mut Vec<Finding>) {
             ),
         });
     }
-}
-
-/// Whether packets of cameras enter by this device: a camera interface, or what one stands on.
-fn is_cameras(device: &str, facts: &Facts) -> bool {
-    facts.interfaces.iter().any(|name| match name.strip_suffix('+') {
-        Some(stem) => device.starts_with(stem),
-        None => {
-            name == device || facts.lower.get(name).is_some_and(|l| l.iter().any(|d| d == device))
-        }
-    })
 }
 
 /// `/etc/nftables.conf` flushes everything whenever its service starts, reloads or stops.
@@ -302,27 +291,4 @@ pub(super) fn legacy(facts: &Facts, findings: &mut Vec<Finding>) {
             "bring them over to iptables-nft or nft, then: iptables-legacy -F",
         ),
     });
-}
-
-const fn program(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "iptables-nft",
-        Family::V6 => "ip6tables-nft",
-    }
-}
-
-const fn nft_family(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "ip",
-        Family::V6 => "ip6",
-    }
-}
-
-/// The first few, and how many more.
-fn named(rules: &[impl std::fmt::Display]) -> String {
-    let few: Vec<String> = rules.iter().take(NAMED).map(|rule| format!("`{rule}`")).collect();
-    match rules.len().saturating_sub(NAMED) {
-        0 => few.join(", "),
-        more => format!("{} and {more} more", few.join(", ")),
-    }
 }

@@ -228,10 +228,41 @@ pub(super) fn sysctls(facts: &Facts, findings: &mut Vec<Finding>) {
                 ),
             ));
         }
+        // A router takes one only where both say so.
+        if both("accept_redirects").is_some_and(|(all, own)| all == 1 && own == 1) {
+            findings.push(Finding::warn(
+                SUBJECT,
+                format!(
+                    "accept_redirects is on for {name}: a camera may bend this gateway's routes"
+                ),
+                format!("sysctl -w net.ipv4.conf.{name}.accept_redirects=0"),
+            ));
+        }
+        let v6 = |key: &str| value(&format!("ipv6/conf/{name}/{key}"));
+        // Segment routing needs both (`ipv6_srh_rcv`, net/ipv6/exthdrs.c); 0 takes routing header 2 alone, which
+        // leads to no other host.
+        let segments = both_on(value("ipv6/conf/all/seg6_enabled"), v6("seg6_enabled"));
+        for (key, on) in [
+            ("seg6_enabled", segments),
+            ("rpl_seg_enabled", v6("rpl_seg_enabled") == Some(1)),
+            ("accept_source_route", v6("accept_source_route").is_some_and(|value| value > 0)),
+        ] {
+            if on {
+                findings.push(Finding::warn(
+                    SUBJECT,
+                    format!("{key} (IPv6) is on for {name}: a packet may name its way past lists"),
+                    format!("sysctl -w net.ipv6.conf.{name}.{key}=0"),
+                ));
+            }
+        }
     }
     if findings.len() == before {
         findings.push(Finding::pass(SUBJECT, "forwarding, and what protects it, as it should be"));
     }
+}
+
+fn both_on(all: Option<i64>, own: Option<i64>) -> bool {
+    all.zip(own).is_some_and(|(all, own)| all.min(own) > 0)
 }
 
 pub(super) fn buffers(facts: &Facts, findings: &mut Vec<Finding>) {
@@ -263,40 +294,4 @@ pub(super) fn buffers(facts: &Facts, findings: &mut Vec<Finding>) {
         ),
         None => Finding::skip(SUBJECT, "net.core.rmem_max cannot be read"),
     });
-}
-
-pub(super) fn queues(facts: &Facts, findings: &mut Vec<Finding>) {
-    const SUBJECT: &str = "queues";
-    let Ok(config) = &facts.config else { return };
-    let wanted = config.queue.first..=config.queue.first + (config.queue.count - 1);
-    let Some(table) = &facts.queue_table else {
-        return findings.push(Finding::skip(SUBJECT, "only root can read who owns a queue"));
-    };
-    // Queue number, netlink port of its owner: often the process's id.
-    let owners: Vec<(u16, u32)> = table
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
-        })
-        .filter(|(number, _)| wanted.contains(number))
-        .collect();
-    let count = usize::from(config.queue.count);
-    match &facts.status {
-        Ok(_) if owners.len() < count => findings.push(Finding::fail(
-            SUBJECT,
-            format!("{} of {count} queues have a reader", owners.len()),
-            "systemctl restart kordon",
-        )),
-        Ok(_) => findings.push(Finding::pass(SUBJECT, format!("{count}, read by the daemon"))),
-        Err(failure) if failure.status == ExitStatus::NotRunning => match owners.first() {
-            Some((number, port)) => findings.push(Finding::fail(
-                SUBJECT,
-                format!("queue {number} belongs to another process (netlink port {port})"),
-                format!("end it (ps -p {port}), or set queue.first to a free number"),
-            )),
-            None => findings.push(Finding::pass(SUBJECT, "free")),
-        },
-        Err(_) => findings.push(Finding::skip(SUBJECT, "the daemon cannot be asked which are its")),
-    }
 }
