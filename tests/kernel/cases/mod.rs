@@ -1,5 +1,6 @@
 //! The cases: each a promise, and the function that tries to break it.
 
+mod audit;
 mod boot;
 mod commands;
 mod documents;
@@ -154,6 +155,12 @@ pub(crate) const CASES: &[Case] = &[
     once("change_commands_are_recorded_with_who_asked", commands::who_asked),
     once("setup_writes_what_it_shows_and_keeps_what_was_there", commands::setup_writes),
     once("doctor_finds_nothing_on_a_good_gateway_and_names_what_is_wrong", commands::doctor_finds),
+    once(
+        "doctor_names_each_way_around_the_queue_and_a_right_gateway_passes",
+        audit::each_way_is_named,
+    ),
+    once("doctor_names_hold_and_gate_that_somebody_altered", audit::altered_rules_are_named),
+    once("doctor_names_a_bridge_that_forwards_past_hold", audit::bridges_are_named),
     once("comparison_says_what_the_reload_then_does", lists::comparison),
     once("lists_tell_the_hits_of_each_list", lists::hits),
     once("list_in_force_without_a_line_says_so_everywhere", lists::rejected),

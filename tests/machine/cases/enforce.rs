@@ -165,7 +165,7 @@ pub(crate) fn belongs_to_another(gateway: &mut Gateway<'_>) -> Res<String> {
 /// A flowtable on the cameras' VLAN, as a router's fast path would have it, is found and named; without it nothing is.
 pub(crate) fn flowtable(gateway: &mut Gateway<'_>) -> Res<String> {
     gateway.enforcing()?;
-    let before = flowtable_finding(gateway)?;
+    let before = finding(gateway, "flowtables")?;
     gateway.ok(
         "nft -f - <<'END'\n\
          table inet router {\n\
@@ -173,9 +173,9 @@ pub(crate) fn flowtable(gateway: &mut Gateway<'_>) -> Res<String> {
          chain forward { type filter hook forward priority 0; meta l4proto { tcp, udp } flow add @fastpath; }\n\
          }\nEND",
     )?;
-    let with = flowtable_finding(gateway)?;
+    let with = finding(gateway, "flowtables")?;
     gateway.ok("nft delete table inet router")?;
-    let after = flowtable_finding(gateway)?;
+    let after = finding(gateway, "flowtables")?;
     let named = |(result, detail): &(String, String)| {
         result == "fail" && detail.contains("fastpath") && detail.contains("lan0.20")
     };
@@ -185,15 +185,49 @@ pub(crate) fn flowtable(gateway: &mut Gateway<'_>) -> Res<String> {
     }
 }
 
-/// What `kordon doctor` says of flowtables: result and detail.
-fn flowtable_finding(gateway: &mut Gateway<'_>) -> Res<(String, String)> {
+/// nftables' own queue with `bypass`, without a gate, or over a queue that nobody reads is named; rules as planned
+/// are not.
+pub(crate) fn altered(gateway: &mut Gateway<'_>) -> Res<String> {
+    gateway.enforcing()?;
+    // Nobody puts them back.
+    gateway.write("/etc/kordon/kordon.toml", &format!("{CONFIG}\n[rules]\nmanage = false\n"))?;
+    gateway.ok("systemctl restart kordon")?;
+    let queue = |rule: &str| {
+        format!(
+            "nft -f - <<'END'\nflush chain inet kordon queue_camera\n\
+             add rule inet kordon queue_camera meta mark set meta mark & 0xcfffffff\n\
+             add rule inet kordon queue_camera {rule}\nEND"
+        )
+    };
+    let mut said = Vec::new();
+    for (change, subject, wanted, says) in [
+        (String::from("true"), "bypass", "pass", "dropped"),
+        (queue("queue flags bypass to 40-41"), "bypass", "warn", "only the gate stops it"),
+        ("nft flush chain inet kordon gate".to_owned(), "bypass", "fail", "passes unjudged"),
+        (queue("queue to 40-42"), "balance", "fail", "1 of 3 queues have no reader (42)"),
+        (queue("queue to 40-41"), "balance", "pass", "no rule"),
+    ] {
+        gateway.ok(&change)?;
+        let (result, detail) = finding(gateway, subject)?;
+        if result != wanted || !detail.contains(says) {
+            return Err(format!("after `{change}`, {subject}: {result}, {detail}"));
+        }
+        said.push(format!("{subject} {result}"));
+    }
+    gateway.enforcing()?;
+    let stopped = gateway.blocked(&blocked(), 10)?;
+    Ok(format!("{}; put back: 0 of {stopped} blocked arrived", said.join(", ")))
+}
+
+/// What `kordon doctor` says of a subject first: result and detail.
+fn finding(gateway: &mut Gateway<'_>, subject: &str) -> Res<(String, String)> {
     let output = gateway.sh("kordon doctor -o json")?;
     let all: serde_json::Value = serde_json::from_str(&output.stdout)
         .map_err(|error| format!("{error}: {}", output.said()))?;
     let findings = all["findings"].as_array().into_iter().flatten();
-    let mut about = findings.filter(|finding| finding["subject"] == "flowtables");
+    let mut about = findings.filter(|finding| finding["subject"] == subject);
     let finding =
-        about.next().ok_or_else(|| format!("nothing about flowtables: {}", output.stdout))?;
+        about.next().ok_or_else(|| format!("nothing about {subject}: {}", output.stdout))?;
     let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
     Ok((text("result").to_lowercase(), text("detail")))
 }

@@ -46,6 +46,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 name: "flowtable_on_a_camera_interface_is_found_by_doctor",
                 run: enforce::flowtable,
             },
+            Case { name: "altered_rules_of_nftables_are_named_by_doctor", run: enforce::altered },
             Case {
                 name: "interface_of_a_bridge_or_vrf_is_refused_at_start",
                 run: enforce::belongs_to_another,
