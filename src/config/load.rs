@@ -89,6 +89,8 @@ struct Draft {
     mark: u32,
     mask: u32,
     mark_place: String,
+    hold_input: bool,
+    drop_tunnels_to_gateway: bool,
     listen: Option<SocketAddr>,
     socket: PathBuf,
     state_folder: PathBuf,
@@ -125,6 +127,8 @@ impl Draft {
             mark: 0x1000_0000,
             mask: 0x3000_0000,
             mark_place: "rules.mark".into(),
+            hold_input: false,
+            drop_tunnels_to_gateway: true,
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 19420))),
             socket: PathBuf::from(super::socket::DEFAULT),
             state_folder: PathBuf::from(super::socket::DEFAULT_STATE),
@@ -231,6 +235,9 @@ impl Draft {
         let rules = &raw.rules;
         self.rules_backend = rules.backend.unwrap_or(self.rules_backend);
         self.manage = rules.manage.unwrap_or(self.manage);
+        self.hold_input = rules.hold_input.unwrap_or(self.hold_input);
+        self.drop_tunnels_to_gateway =
+            rules.drop_tunnels_to_gateway.unwrap_or(self.drop_tunnels_to_gateway);
         for (value, into) in [(&rules.mask, &mut self.mask), (&rules.mark, &mut self.mark)] {
             if let Some(value) = value {
                 *into = source.check(value, |number| {
@@ -335,6 +342,8 @@ impl Draft {
                 backend: self.rules_backend,
                 manage: self.manage,
                 mark: Mark { value: self.mark, mask: self.mask },
+                hold_input: self.hold_input,
+                drop_tunnels_to_gateway: self.drop_tunnels_to_gateway,
             },
             metrics_listen: self.listen,
             control_socket: self.socket,

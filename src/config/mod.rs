@@ -133,6 +133,10 @@ pub struct RulesConfig {
     pub manage: bool,
     /// The mark of an accepted packet.
     pub mark: Mark,
+    /// What cameras send to the gateway itself is held, too.
+    pub hold_input: bool,
+    /// What cameras send to the gateway itself and wraps other packets is dropped.
+    pub drop_tunnels_to_gateway: bool,
 }
 
 /// What a list's entries do to a packet.

@@ -128,6 +128,8 @@ pub(super) struct RawRules {
     pub(super) manage: Option<bool>,
     pub(super) mark: Option<Spanned<i64>>,
     pub(super) mask: Option<Spanned<i64>>,
+    pub(super) hold_input: Option<bool>,
+    pub(super) drop_tunnels_to_gateway: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

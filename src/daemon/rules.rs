@@ -276,12 +276,14 @@ impl Keeper {
                 present: Some(found.in_force()),
                 faults: found.faults(),
                 gate_counters: found.gate_dropped.map(|count| count.unwrap_or(0)),
+                tunnel_counters: found.tunnels_dropped.map(|count| count.unwrap_or(0)),
                 ..RulesState::default()
             },
             Err(failure) => RulesState {
                 present: Some(false),
                 faults: vec![failure.message.clone()],
                 gate_counters: before.gate_counters,
+                tunnel_counters: before.tunnel_counters,
                 ..RulesState::default()
             },
         };

@@ -17,6 +17,8 @@ pub struct Link {
     pub switch: Option<String>,
     /// An XDP program is attached.
     pub xdp: bool,
+    /// The UDP port that it listens on, as far as `ip` says.
+    pub port: Option<u16>,
     /// A bridge that hands its frames to the rules of IPv4 and of IPv6.
     pub filtered: [bool; 2],
 }
@@ -62,6 +64,7 @@ pub(super) fn links(text: &str) -> Option<Vec<Link>> {
             master: some(&one["master"]),
             switch: some(&one["phys_switch_id"]),
             xdp: one.get("xdp").is_some_and(|xdp| !xdp.is_null()),
+            port: data["port"].as_u64().and_then(|port| port.try_into().ok()),
             filtered: [on("nf_call_iptables"), on("nf_call_ip6tables")],
         }
     };

@@ -90,6 +90,13 @@ fn good() -> Facts {
             hold: [Presence::AsPlanned, Presence::AsPlanned],
             gate: [Presence::AsPlanned, Presence::AsPlanned],
             gate_dropped: [Some(0), Some(0)],
+            hold_input: false,
+            gate_input: true,
+            input: [
+                [Presence::Absent, Presence::Absent],
+                [Presence::AsPlanned, Presence::AsPlanned],
+            ],
+            tunnels_dropped: [Some(0), Some(0)],
             misplaced: false,
         })),
         ways: vec![way],
@@ -472,6 +479,8 @@ fn a_bypass_is_found_whether_the_gate_stands_or_not() {
         if let (Ok(config), Some(Ok(rules))) = (&mut facts.config, &mut facts.rules) {
             config.on_failure = crate::config::OnFailure::Open;
             rules.open = true;
+            rules.gate_input = false;
+            rules.input[1] = [Presence::Absent, Presence::Absent];
         }
     };
     one(&with(open), "bypass", Warn, "open by configuration");
@@ -726,8 +735,25 @@ fn uplinks_tunnels_and_programs_below_are_found() {
     );
     one(&routed(route("default", "eth1")), "uplinks", Fail, "among the cameras");
     let device = |link: Link| with(move |facts| facts.links.as_mut().unwrap().push(link));
-    one(&device(link("wg0", "wireguard")), "tunnels", Warn, "wg0 (wireguard)");
-    one(&device(link("vx0", "vxlan")), "tunnels", Warn, "vx0 (vxlan)");
+    one(&device(link("wg0", "wireguard")), "tunnels", Warn, "wg0 (wireguard, on whatever port)");
+    // Known ways to wrap are dropped on their way to the gateway, while its gate stands.
+    let vxlan = |port: u16| Link { port: Some(port), ..link("vx0", "vxlan") };
+    one(&device(vxlan(4790)), "tunnels", Warn, "vx0 (vxlan, port 4790)");
+    assert!(device(vxlan(4789)).is_empty() && device(link("gre1", "gre")).is_empty());
+    let without = with(|facts| {
+        facts.links.as_mut().unwrap().push(vxlan(4789));
+        if let Some(Ok(rules)) = &mut facts.rules {
+            rules.input[1][1] = Presence::Absent;
+        }
+    });
+    one(&about(without, "tunnels"), "tunnels", Warn, "vx0 (vxlan, port 4789)");
+    let off = with(|facts| {
+        facts.links.as_mut().unwrap().push(link("gre1", "gre"));
+        if let Ok(config) = &mut facts.config {
+            config.rules.drop_tunnels_to_gateway = false;
+        }
+    });
+    one(&off, "tunnels", Warn, "gre1 (gre)");
     assert!(device(link("tap0", "tap")).is_empty() && device(link("dummy0", "dummy")).is_empty());
     let held = with(|facts| {
         facts.links.as_mut().unwrap().push(link("wg0", "wireguard"));
@@ -750,9 +776,10 @@ fn what_ip_and_tc_list_is_read() {
     let listed = r#"[{"ifname":"lo","flags":["LOOPBACK"]},{"ifname":"c1","flags":["UP","LOWER_UP"],"master":"br0",
         "phys_switch_id":"00e0","xdp":{"mode":1},"linkinfo":{"info_kind":"veth","info_slave_kind":"bridge"}},
         {"ifname":"br0","flags":[],"linkinfo":{"info_kind":"bridge","info_data":{"nf_call_iptables":1,"nf_call_ip6tables":0}}},
-        {"ifname":"tap0","flags":["UP"],"linkinfo":{"info_kind":"tun","info_data":{"type":"tap"}}},{}]"#;
+        {"ifname":"tap0","flags":["UP"],"linkinfo":{"info_kind":"tun","info_data":{"type":"tap"}}},
+        {"ifname":"vx0","linkinfo":{"info_kind":"vxlan","info_data":{"port":4789}}},{}]"#;
     let found = links(listed).unwrap();
-    assert_eq!(found.len(), 4);
+    assert_eq!((found.len(), found[4].port), (5, Some(4789)));
     assert_eq!(
         found[1],
         Link {

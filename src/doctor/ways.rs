@@ -6,7 +6,24 @@ use super::Finding;
 use super::facts::Facts;
 use super::listing::{fits, named};
 use super::network::{Link, Route};
+use crate::netfilter::{Plan, TUNNEL_PORTS};
 
+/// Those whose wrapping is known by its IP protocol or has one port: the gate on the input hook drops it.
+const KNOWN: &[&str] = &[
+    "erspan",
+    "gre",
+    "gretap",
+    "gtp",
+    "ip6erspan",
+    "ip6gre",
+    "ip6gretap",
+    "ip6tnl",
+    "ipip",
+    "sit",
+    "vti",
+    "vti6",
+    "xfrm",
+];
 /// Devices that unwrap packets which arrived at the gateway itself.
 const TUNNELS: &[&str] = &[
     "amt",
@@ -161,12 +178,21 @@ fn tunnels(facts: &Facts, links: &[Link], findings: &mut Vec<Finding>) {
         fits(&cameras.interfaces, name)
             || (!cameras.trusted_interfaces.is_empty() && !fits(&cameras.trusted_interfaces, name))
     };
+    let dropping = match &facts.rules {
+        Some(Ok(rules)) => rules.drops_tunnels(&Plan::of(config)),
+        Some(Err(_)) | None => false,
+    };
+    let dropped = |link: &Link| {
+        let by_port = link.port.is_some_and(|port| TUNNEL_PORTS.contains(&port));
+        dropping && (KNOWN.contains(&link.kind.as_str()) || by_port)
+    };
     let open: Vec<&Link> = links
         .iter()
-        .filter(|link| link.up && TUNNELS.contains(&link.kind.as_str()) && !held(&link.name))
+        .filter(|link| link.up && TUNNELS.contains(&link.kind.as_str()))
+        .filter(|link| !held(&link.name) && !dropped(link))
         .collect();
     let names: Vec<String> =
-        open.iter().map(|link| format!("{} ({})", link.name, link.kind)).collect();
+        open.iter().map(|link| format!("{} ({})", link.name, described(link))).collect();
     findings.push(match open.first() {
         None => Finding::pass(SUBJECT, "no device unwraps packets that hold would not know"),
         Some(first) => Finding::warn(
@@ -183,6 +209,15 @@ fn tunnels(facts: &Facts, links: &[Link], findings: &mut Vec<Finding>) {
             ),
         ),
     });
+}
+
+/// Its kind, and its port, by which it is dropped or not.
+fn described(link: &Link) -> String {
+    match link.port {
+        Some(port) => format!("{}, port {port}", link.kind),
+        None if KNOWN.contains(&link.kind.as_str()) => link.kind.clone(),
+        None => format!("{}, on whatever port", link.kind),
+    }
 }
 
 /// Programs below netfilter on the devices that cameras' packets enter by.

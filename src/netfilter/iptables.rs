@@ -17,7 +17,6 @@ mod listing;
 
 use listing::{Listing, is_jump};
 
-const BASE: &str = "FORWARD";
 /// Marks the jump that bridges the moment while the jump to the gate is moved.
 const MOVING: &str = "kordon-moving";
 
@@ -88,33 +87,34 @@ impl Steps {
         self.fill(listing, half.body_chain(), &wanted.body);
         self.fill(listing, half.criteria_chain(), &wanted.criteria);
         let jump = words(&["-j", half.criteria_chain()]);
-        let lines = listing.chain(BASE);
+        let base = half.base();
+        let lines = listing.chain(base);
         let jumps = lines.iter().filter(|line| is_jump(half, line)).count();
-        match half {
-            Half::Hold => {
+        match half.is_gate() {
+            false => {
                 let last = lines.last().is_some_and(|line| is_jump(half, line));
                 if !last {
-                    self.add(&["-A", BASE], &jump);
+                    self.add(&["-A", base], &jump);
                 }
                 // By what it says, the first one goes.
                 for _ in 0..jumps - usize::from(last) {
-                    self.add(&["-D", BASE], &jump);
+                    self.add(&["-D", base], &jump);
                 }
             }
-            Half::Gate => {
+            true => {
                 let first = lines.first().is_some_and(|line| is_jump(half, line));
                 if jumps == 0 {
-                    self.add(&["-I", BASE, "1"], &jump);
+                    self.add(&["-I", base, "1"], &jump);
                 } else if !first || jumps > 1 {
                     // Two jumps at once drop what was accepted (the first clears the mark); none leaks.
                     let bridge =
                         words(&["-m", "comment", "--comment", MOVING, "-j", half.criteria_chain()]);
-                    self.add(&["-I", BASE, "1"], &bridge);
+                    self.add(&["-I", base, "1"], &bridge);
                     for _ in 0..jumps {
-                        self.add(&["-D", BASE], &jump);
+                        self.add(&["-D", base], &jump);
                     }
-                    self.add(&["-I", BASE, "1"], &jump);
-                    self.add(&["-D", BASE], &bridge);
+                    self.add(&["-I", base, "1"], &jump);
+                    self.add(&["-D", base], &bridge);
                 }
             }
         }
@@ -122,9 +122,9 @@ impl Steps {
     }
 
     fn remove(&mut self, listing: &Listing, half: Half) {
-        let jump = words(&["-j", half.criteria_chain()]);
-        for _ in listing.chain(BASE).iter().filter(|line| is_jump(half, line)) {
-            self.add(&["-D", BASE], &jump);
+        let (jump, base) = (words(&["-j", half.criteria_chain()]), half.base());
+        for _ in listing.chain(base).iter().filter(|line| is_jump(half, line)) {
+            self.add(&["-D", base], &jump);
         }
         self.drop_strays(listing, half);
         let chains = [half.criteria_chain(), half.body_chain()];
@@ -147,9 +147,8 @@ impl Steps {
 /// The commands of a first install, in order.
 pub(super) fn first_install(plan: &Plan) -> Vec<Vec<String>> {
     let nothing = Listing::default();
-    let halves: &[Half] = if plan.gate { &[Half::Gate, Half::Hold] } else { &[Half::Hold] };
     let mut list = Vec::new();
-    for &half in halves {
+    for half in Half::ALL.into_iter().filter(|half| half.is_planned(plan)) {
         for family in Family::ALL {
             let mut steps = Steps::new(half, family);
             steps.install(&nothing, half, &iptables_chains(plan, half, family));
@@ -161,39 +160,44 @@ pub(super) fn first_install(plan: &Plan) -> Vec<Vec<String>> {
 
 /// Puts the plan into force; returns one line per half and family that was changed.
 ///
-/// With a gate: the gate of each family, then hold. Without: hold, then the gate goes.
+/// The planned gates of each family, then hold; then what is not planned goes, hold before gate.
 pub(super) fn apply(plan: &Plan) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
-    if plan.gate {
-        changes.append(&mut install(plan, Half::Gate)?);
-        changes.append(&mut install(plan, Half::Hold)?);
-    } else {
-        changes.append(&mut install(plan, Half::Hold)?);
-        changes.append(&mut withdraw(Half::Gate)?);
+    for half in Half::ALL.into_iter().filter(|half| half.is_planned(plan)) {
+        changes.append(&mut install(plan, half)?);
+    }
+    for half in Half::ALL.into_iter().rev().filter(|half| !half.is_planned(plan)) {
+        changes.append(&mut withdraw(half)?);
     }
     Ok(changes)
 }
 
-/// Puts the gate alone into force; hold stays as it is.
+/// Puts the planned gates alone into force; hold stays as it is.
 pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<Change>, Failure> {
-    install(plan, Half::Gate)
+    let mut changes = Vec::new();
+    for half in Half::ALL.into_iter().filter(|half| half.is_gate() && half.is_planned(plan)) {
+        changes.append(&mut install(plan, half)?);
+    }
+    Ok(changes)
 }
 
-/// Removes hold, then the gate, of each family; returns one line per half and family that was there.
+/// Removes hold, then the gates, of each family; returns one line per half and family that was there.
 pub(super) fn remove() -> Result<Vec<Change>, Failure> {
-    let mut removed = withdraw(Half::Hold)?;
-    removed.append(&mut withdraw(Half::Gate)?);
+    let mut removed = Vec::new();
+    for half in Half::ALL.into_iter().rev() {
+        removed.append(&mut withdraw(half)?);
+    }
     Ok(removed)
 }
 
 /// What [`apply`] would change, after `iptables-restore --test` has taken it. Nothing is sent to be kept.
 pub(super) fn check(plan: &Plan) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
-    for half in [Half::Gate, Half::Hold] {
+    for half in Half::ALL {
         for family in Family::ALL {
-            let todo = match (half, plan.open) {
-                (Half::Gate, true) => withdrawal(half, family)?,
-                (Half::Gate | Half::Hold, _) => installation(plan, half, family)?,
+            let todo = match half.is_planned(plan) {
+                true => installation(plan, half, family)?,
+                false => withdrawal(half, family)?,
             };
             let Some((change, steps)) = todo else { continue };
             let program = format!("{}-restore", iptables_program(family));
@@ -270,15 +274,26 @@ pub(super) fn look() -> Result<(), Failure> {
 pub(super) fn observe(plan: &Plan) -> Result<Observed, Failure> {
     let mut observed = Observed::nothing(plan);
     for family in Family::ALL {
+        let index = family.index();
+        // The halves on the input hook stand in the same tables.
         let hold = Listing::ask(Half::Hold, family)?;
         let gate = Listing::ask(Half::Gate, family)?;
-        let wanted = |half| iptables_chains(plan, half, family);
-        observed.hold[family.index()] = hold.presence(Half::Hold, &wanted(Half::Hold));
-        observed.gate[family.index()] = gate.presence(Half::Gate, &wanted(Half::Gate));
-        let drops = gate.chain(Half::Gate.body_chain()).iter();
-        let drops = drops.filter(|line| line.words.ends_with(&words(&["-j", "DROP"])));
-        if gate.chains.contains_key(Half::Gate.body_chain()) {
-            observed.gate_dropped[family.index()] = Some(drops.map(|line| line.packets).sum());
+        for half in Half::ALL {
+            let listing = if half.is_gate() { &gate } else { &hold };
+            observed.of_mut(half)[index] =
+                listing.presence(half, &iptables_chains(plan, half, family));
+            let dropped = |marked: bool| -> u64 {
+                let drops = listing.chain(half.body_chain()).iter();
+                let drops = drops.filter(|line| line.words.ends_with(&words(&["-j", "DROP"])));
+                let by = |words: &[String]| words.iter().any(|word| word == "--mark") == marked;
+                drops.filter(|line| by(&line.words)).map(|line| line.packets).sum()
+            };
+            if half.is_gate() && listing.chains.contains_key(half.body_chain()) {
+                *observed.gate_dropped[index].get_or_insert(0) += dropped(true);
+                if half.on_input() {
+                    observed.tunnels_dropped[index] = Some(dropped(false));
+                }
+            }
         }
     }
     Ok(observed)

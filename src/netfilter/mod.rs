@@ -6,16 +6,21 @@
 //! no accept of another rule can skip it. Both clear kordon's bits of the packet mark: hold before it
 //! queues, so that nobody else's mark counts, gate after it looked, so that nobody else sees kordon's.
 //!
-//! Invariants: the gate stands before hold does and falls after it, so a step that fails leaves it
+//! What cameras send to the gateway itself meets the same pair on the input hook where `rules.hold_input` says so;
+//! the gate there also drops what wraps other packets, which would leave a tunnel device unheld.
+//!
+//! Invariants: each gate stands before a hold does and falls after it, so a step that fails leaves it
 //! standing; both families always; nothing that is not kordon's is touched; applying what is already in
 //! force changes nothing. What a rule sets in between, on the same hook, is out of reach: whoever forges
 //! kordon's bits between hold and gate (a CONNMARK restored in the filter table, say) passes the gate.
 
 mod change;
 mod generation;
+mod input;
 mod iptables;
 mod links;
 mod nftables;
+mod observed;
 mod plan;
 mod render;
 mod run;
@@ -25,14 +30,15 @@ use std::fmt;
 
 pub use change::Change;
 pub use generation::{Commits, Generation};
+pub use input::PORTS as TUNNEL_PORTS;
 pub use links::{Enslaved, enslaved};
+pub use observed::{Observed, Presence};
 pub use plan::Plan;
 pub use run::be_patient;
 pub use saved::Saved;
 
 use crate::config::RulesBackend;
 use crate::failure::{ExitStatus, Failure};
-use crate::verdict::Family;
 
 /// The tool that carries the rules into the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +105,7 @@ pub fn choose(backend: RulesBackend) -> Result<Tool, Failure> {
 /// per line.
 pub fn show(plan: &Plan, tool: Tool) -> String {
     match tool {
-        Tool::Nftables => render::nft_script(plan),
+        Tool::Nftables => render::nft_script_of(plan, &render::nft_halves(plan)),
         Tool::Iptables => {
             let commands = iptables::first_install(plan);
             commands.iter().map(|argv| run::shell_line(argv) + "\n").collect()
@@ -118,7 +124,7 @@ pub fn show_for_pasting(plan: &Plan, tool: Tool) -> String {
         Tool::Iptables => format!(
             "# kordon's hold and gate, for a ruleset of your own (rules.manage = false), in this order.\n\
              # The jump to kordon-hold must stay the last rule of mangle FORWARD, the jump to kordon-gate the\n\
-             # first of security FORWARD.\n{}",
+             # first of security FORWARD; the same for kordon-hold-in and kordon-gate-in on INPUT.\n{}",
             show(plan, tool)
         ),
     }
@@ -193,8 +199,8 @@ pub fn check(plan: &Plan, tool: Tool) -> Result<Vec<Change>, Failure> {
     }
 }
 
-/// Puts the gate of a closed plan into force and leaves hold as it is: nothing of a camera's passes until
-/// hold and a daemon stand. An open plan has no gate: nothing is changed. Where this tool is missing, the
+/// Puts the gates of a closed plan into force and leaves hold as it is: nothing of a camera's passes until
+/// hold and a daemon stand. On the input hook, too, only packets of cameras are looked at. An open plan has no gate: nothing is changed. Where this tool is missing, the
 /// other one carries the gate: a gateway that cannot hold packets shall be closed all the same.
 ///
 /// # Errors
@@ -271,89 +277,6 @@ pub fn remove_all() -> Result<Removed, Failure> {
     Ok(removed)
 }
 
-/// How far one half of the rules is what the plan says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Presence {
-    /// Nothing of it is there.
-    Absent,
-    /// Exactly as planned, in its place.
-    AsPlanned,
-    /// There, but not so; says what.
-    Different(String),
-}
-
-impl fmt::Display for Presence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Presence::Absent => f.write_str("absent"),
-            Presence::AsPlanned => f.write_str("present"),
-            Presence::Different(what) => write!(f, "wrong: {what}"),
-        }
-    }
-}
-
-/// What stands in the kernel, compared with the plan. Arrays are in the order of [`Family::index`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observed {
-    /// The plan has no gate.
-    pub open: bool,
-    /// Hold, per family.
-    pub hold: [Presence; 2],
-    /// The gate, per family.
-    pub gate: [Presence; 2],
-    /// Packets that the gate dropped, per family, since its rules (iptables) or its table (nftables) were
-    /// made; `None` where there is no counter.
-    pub gate_dropped: [Option<u64>; 2],
-    /// A base chain of kordon's hangs elsewhere than it should (nftables): it can only be made anew.
-    pub misplaced: bool,
-}
-
-impl Observed {
-    const fn nothing(plan: &Plan) -> Self {
-        Observed {
-            open: !plan.gate,
-            hold: [Presence::Absent, Presence::Absent],
-            gate: [Presence::Absent, Presence::Absent],
-            gate_dropped: [None, None],
-            misplaced: false,
-        }
-    }
-
-    /// Everything stands as planned, and no gate stands where none is planned.
-    pub fn in_force(&self) -> bool {
-        let gate = if self.open { Presence::Absent } else { Presence::AsPlanned };
-        self.hold.iter().all(|hold| *hold == Presence::AsPlanned)
-            && self.gate.iter().all(|found| *found == gate)
-    }
-}
-
-impl Observed {
-    /// What is missing or altered, a line per family; empty if all is [in force](Self::in_force).
-    pub fn faults(&self) -> Vec<String> {
-        let gate = if self.open { Presence::Absent } else { Presence::AsPlanned };
-        let wrong = |family: &Family| {
-            let (hold, found) = (&self.hold[family.index()], &self.gate[family.index()]);
-            let right = *hold == Presence::AsPlanned && *found == gate;
-            (!right).then(|| format!("{}: hold {hold}; gate {found}", family.label()))
-        };
-        Family::ALL.iter().filter_map(wrong).collect()
-    }
-}
-
-impl fmt::Display for Observed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for family in Family::ALL {
-            let (hold, gate) = (&self.hold[family.index()], &self.gate[family.index()]);
-            write!(f, "{}: hold {hold}; gate {gate}", family.label())?;
-            match self.gate_dropped[family.index()] {
-                Some(packets) => writeln!(f, "; {packets} packets dropped by the gate")?,
-                None => writeln!(f)?,
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Runs a tool that only lists, and returns what it prints.
 ///
 /// # Errors
@@ -403,7 +326,13 @@ mod samples {
             mark: Mark { value: 0x1000_0000, mask: 0x3000_0000 },
             open: false,
             gate: true,
+            hold_input: false,
+            drop_tunnels: false,
         }
+    }
+
+    pub(super) fn input() -> Plan {
+        Plan { hold_input: true, drop_tunnels: true, ..interfaces() }
     }
 
     pub(super) fn networks() -> Plan {

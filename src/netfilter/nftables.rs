@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::change::{Change, Verb};
+use super::input;
 use super::plan::Plan;
-use super::render::{Chains, Half, nft_chains, nft_counter, nft_script, nft_script_of, words};
+use super::render::{Chains, Half, nft_chains, nft_counter, nft_halves, nft_script_of, words};
 use super::run::{attempt, complaint, run};
 use super::{Observed, Presence};
 use crate::failure::{ExitStatus, Failure};
@@ -40,7 +41,8 @@ struct Listing {
 impl Listing {
     /// `None`: no such table.
     fn ask() -> Result<Option<Self>, Failure> {
-        let argv = words(&["nft", "-j", "list", "table", "inet", "kordon"]);
+        // Protocols by number: names differ between versions.
+        let argv = words(&["nft", "-j", "-p", "list", "table", "inet", "kordon"]);
         let output = attempt(&argv, "")?;
         if output.success {
             return Listing::parse(&output.stdout).map(Some);
@@ -78,10 +80,10 @@ impl Listing {
     }
 
     fn add_chain(&mut self, name: String, chain: &Value) {
-        for half in [Half::Hold, Half::Gate] {
+        for half in Half::ALL {
             if name == half.nft_criteria_chain() {
                 let placed = chain["type"] == "filter"
-                    && chain["hook"] == "forward"
+                    && chain["hook"] == half.nft_hook()
                     && chain["prio"].as_i64() == Some(half.nft_priority());
                 if placed && chain["policy"] == "accept" {
                     self.hooked.push(name.clone());
@@ -116,12 +118,14 @@ impl Listing {
     fn observed(&self, plan: &Plan) -> Observed {
         let mut observed = Observed::nothing(plan);
         observed.misplaced = !self.misplaced.is_empty();
-        let presence = |half| self.presence(half, &nft_chains(plan, half));
-        let (hold, gate) = (presence(Half::Hold), presence(Half::Gate));
+        for half in Half::ALL {
+            let presence = self.presence(half, &nft_chains(plan, half));
+            *observed.of_mut(half) = [presence.clone(), presence];
+        }
         for family in Family::ALL {
-            observed.hold[family.index()] = hold.clone();
-            observed.gate[family.index()] = gate.clone();
-            observed.gate_dropped[family.index()] = self.counters.get(nft_counter(family)).copied();
+            let count = |name: &str| self.counters.get(name).copied();
+            observed.gate_dropped[family.index()] = count(nft_counter(family));
+            observed.tunnels_dropped[family.index()] = count(input::nft_counter(family));
         }
         observed
     }
@@ -157,6 +161,20 @@ fn matching(value: &Value) -> Option<String> {
     if left["meta"]["key"] == "nfproto" && equal {
         return Some(format!("meta nfproto {}", right.as_str()?));
     }
+    if left["meta"]["key"] == "l4proto" && equal {
+        return Some(format!("meta l4proto {}", set(right)?));
+    }
+    let payload = (left["payload"]["protocol"].as_str(), left["payload"]["field"].as_str());
+    match payload {
+        (Some("udp"), Some("dport")) if equal => return Some(format!("udp dport {}", set(right)?)),
+        (Some("icmpv6"), Some("type")) if equal => {
+            return Some(format!("icmpv6 type {}", set(right)?));
+        }
+        (Some("ip6"), Some("nexthdr")) if equal => {
+            return Some(format!("ip6 nexthdr {}", scalar(right)?));
+        }
+        (_, _) => {}
+    }
     if left["payload"]["field"] == "saddr" && equal {
         let protocol = left["payload"]["protocol"].as_str()?;
         let (address, length) = match right.as_str() {
@@ -171,6 +189,21 @@ fn matching(value: &Value) -> Option<String> {
         return Some(format!("{mark} != {:#010x}", right.as_u64()?));
     }
     None
+}
+
+/// A set of protocols, ports or types, which may be listed by name.
+fn set(value: &Value) -> Option<String> {
+    let elements = value["set"].as_array()?;
+    let mut numbers = elements.iter().map(scalar).collect::<Option<Vec<u16>>>()?;
+    numbers.sort_unstable();
+    Some(input::nft_set(numbers))
+}
+
+fn scalar(value: &Value) -> Option<u16> {
+    match value.as_str() {
+        Some(name) => input::number_of(name).map(u16::from),
+        None => value.as_u64()?.try_into().ok(),
+    }
 }
 
 /// `meta mark & N`
@@ -225,38 +258,51 @@ fn transaction(plan: &Plan, seen: &Observed) -> Option<(Vec<Change>, String)> {
     if seen.in_force() {
         return None;
     }
-    let script = nft_script(plan);
+    // With what is left on the input hook of another plan.
+    let mut halves = nft_halves(plan);
+    let left = Half::ALL.into_iter().filter(|half| seen.of(*half)[0] != Presence::Absent);
+    halves.extend(left.filter(|half| !nft_halves(plan).contains(half)));
+    let script = nft_script_of(plan, &halves);
     // A base chain cannot be moved. Waiting packets die with it, but kordon never made it so.
     let script =
         if seen.misplaced { format!("delete table inet kordon\n{script}") } else { script };
     let mut changes = Vec::new();
-    for (half, was) in [(Half::Gate, &seen.gate[0]), (Half::Hold, &seen.hold[0])] {
-        let verb = match (half, !plan.gate, was) {
-            (Half::Gate, true, Presence::Absent) => continue,
-            (Half::Gate, true, Presence::AsPlanned | Presence::Different(_)) => Verb::Remove,
-            (Half::Gate | Half::Hold, _, Presence::AsPlanned) => continue,
-            (Half::Gate | Half::Hold, _, Presence::Absent) => Verb::Install,
-            (Half::Gate | Half::Hold, _, Presence::Different(_)) => Verb::Correct,
+    for half in Half::ALL {
+        let verb = match (half.is_planned(plan), &seen.of(half)[0]) {
+            (false, Presence::Absent) | (true, Presence::AsPlanned) => continue,
+            (false, Presence::AsPlanned | Presence::Different(_)) => Verb::Remove,
+            (true, Presence::Absent) => Verb::Install,
+            (true, Presence::Different(_)) => Verb::Correct,
         };
         changes.push(Change::new(verb, format!("{} {PLACE}", half.label())));
     }
     Some((changes, script))
 }
 
-/// Puts the gate alone into force, in one transaction; hold stays as it is. Returns what was changed.
+/// Puts the gates alone into force, in one transaction; hold stays as it is. Returns what was changed.
 pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<Change>, Failure> {
     let listing = Listing::ask()?.unwrap_or_default();
-    let verb = match listing.presence(Half::Gate, &nft_chains(plan, Half::Gate)) {
-        Presence::AsPlanned => return Ok(Vec::new()),
-        Presence::Absent => Verb::Install,
-        Presence::Different(_) => Verb::Correct,
-    };
-    let script = nft_script_of(plan, &[Half::Gate]);
+    let gates: Vec<Half> =
+        Half::ALL.into_iter().filter(|half| half.is_gate() && half.is_planned(plan)).collect();
+    let mut changes = Vec::new();
+    for &half in &gates {
+        let verb = match listing.presence(half, &nft_chains(plan, half)) {
+            Presence::AsPlanned => continue,
+            Presence::Absent => Verb::Install,
+            Presence::Different(_) => Verb::Correct,
+        };
+        changes.push(Change::new(verb, format!("{} {PLACE}", half.label())));
+    }
+    if changes.is_empty() {
+        return Ok(changes);
+    }
+    let script = nft_script_of(plan, &gates);
     // As in `apply`; hold is put back by the daemon, and until then nothing passes the gate.
-    let misplaced = listing.misplaced.iter().any(|name| name == Half::Gate.nft_criteria_chain());
+    let gate = |name: &String| gates.iter().any(|half| name == half.nft_criteria_chain());
+    let misplaced = listing.misplaced.iter().any(gate);
     let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
     run(&words(&["nft", "-f", "-"]), &script)?;
-    Ok(vec![Change::new(verb, format!("{} {PLACE}", Half::Gate.label()))])
+    Ok(changes)
 }
 
 /// Deletes the table, if there is one; returns what was removed.

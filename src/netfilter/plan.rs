@@ -30,6 +30,10 @@ pub struct Plan {
     /// The gate stands. With `open`, too, while the mode changes: nothing passes unjudged, whatever the
     /// order in which the rest changes.
     pub gate: bool,
+    /// Packets of cameras for the gateway itself are held, too.
+    pub hold_input: bool,
+    /// Packets of cameras for the gateway itself that wrap others are dropped where a gate stands.
+    pub drop_tunnels: bool,
 }
 
 /// One rule of the list that tells camera packets from others. The first rule that fits decides.
@@ -58,6 +62,8 @@ impl Plan {
             mark: config.rules.mark,
             open: config.is_open(),
             gate: !config.is_open(),
+            hold_input: config.rules.hold_input,
+            drop_tunnels: config.rules.drop_tunnels_to_gateway,
         }
     }
 

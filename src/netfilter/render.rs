@@ -2,7 +2,7 @@
 //!
 //! Invariants: nothing here names a table, chain or mark bit that is not kordon's; no base chain is ever
 //! deleted or made anew, because the kernel then drops every waiting packet of every queue
-//! (`nf_queue_nf_hook_drop`, net/netfilter/nf_queue.c); both halves see the same traffic, because both are
+//! (`nf_queue_nf_hook_drop`, net/netfilter/nf_queue.c); all halves see the same senders, because all are
 //! rendered from the same criteria; a packet meets the body of a half once, because criteria `goto` it and
 //! so skip the criteria that follow.
 
@@ -10,33 +10,74 @@ use std::fmt::Write as _;
 
 use ipnet::IpNet;
 
+use super::input;
 use super::plan::{Criterion, Plan};
 use crate::verdict::Family;
 
-/// The two halves of kordon's rules.
+/// The halves of kordon's rules: hold and gate, on the forward hook and, where planned, on the input hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
     /// Hands camera packets to the queue.
     Hold,
     /// Drops camera packets that nobody accepted.
     Gate,
+    /// Hands camera packets to the queue that are for the gateway itself.
+    HoldInput,
+    /// Drops camera packets for the gateway itself that nobody accepted, or that wrap others.
+    GateInput,
 }
 
 impl Half {
+    /// All, in the order in which they are put in place: each gate before any hold.
+    pub(super) const ALL: [Half; 4] = [Half::Gate, Half::GateInput, Half::Hold, Half::HoldInput];
+
     /// The word in messages.
     pub(super) const fn label(self) -> &'static str {
         match self {
             Half::Hold => "hold",
             Half::Gate => "gate",
+            Half::HoldInput => "input hold",
+            Half::GateInput => "input gate",
+        }
+    }
+
+    /// It drops what hold did not send through.
+    pub(super) const fn is_gate(self) -> bool {
+        match self {
+            Half::Gate | Half::GateInput => true,
+            Half::Hold | Half::HoldInput => false,
+        }
+    }
+
+    /// It looks at what is for the gateway itself.
+    pub(super) const fn on_input(self) -> bool {
+        match self {
+            Half::HoldInput | Half::GateInput => true,
+            Half::Hold | Half::Gate => false,
+        }
+    }
+
+    /// Whether it stands under this plan.
+    pub(super) const fn is_planned(self, plan: &Plan) -> bool {
+        match self {
+            Half::Hold => true,
+            Half::Gate => plan.gate,
+            Half::HoldInput => plan.hold_input,
+            Half::GateInput => plan.gate && (plan.hold_input || plan.drop_tunnels),
         }
     }
 
     /// iptables' table.
     pub(super) const fn table(self) -> &'static str {
         match self {
-            Half::Hold => "mangle",
-            Half::Gate => "security",
+            Half::Hold | Half::HoldInput => "mangle",
+            Half::Gate | Half::GateInput => "security",
         }
+    }
+
+    /// iptables' base chain.
+    pub(super) const fn base(self) -> &'static str {
+        if self.on_input() { "INPUT" } else { "FORWARD" }
     }
 
     /// iptables' chain that holds the criteria.
@@ -44,6 +85,8 @@ impl Half {
         match self {
             Half::Hold => "kordon-hold",
             Half::Gate => "kordon-gate",
+            Half::HoldInput => "kordon-hold-in",
+            Half::GateInput => "kordon-gate-in",
         }
     }
 
@@ -52,6 +95,8 @@ impl Half {
         match self {
             Half::Hold => "kordon-queue",
             Half::Gate => "kordon-check",
+            Half::HoldInput => "kordon-queue-in",
+            Half::GateInput => "kordon-check-in",
         }
     }
 
@@ -60,6 +105,8 @@ impl Half {
         match self {
             Half::Hold => "hold",
             Half::Gate => "gate",
+            Half::HoldInput => "hold_input",
+            Half::GateInput => "gate_input",
         }
     }
 
@@ -68,17 +115,21 @@ impl Half {
         match self {
             Half::Hold => "queue_camera",
             Half::Gate => "check_camera",
+            Half::HoldInput => "queue_input",
+            Half::GateInput => "check_input",
         }
     }
 
-    /// The priority of nftables' base chain in the forward hook: after DNAT and before SNAT; the gate
+    /// The hook of nftables' base chain.
+    pub(super) const fn nft_hook(self) -> &'static str {
+        if self.on_input() { "input" } else { "forward" }
+    }
+
+    /// The priority of nftables' base chain in its hook: after DNAT and before SNAT; the gate
     /// after every filter (`enum nf_ip_hook_priorities`, NF_IP_PRI_MANGLE and NF_IP_PRI_SECURITY). The
     /// `security` table of iptables-nft hangs later, at 150.
     pub(super) const fn nft_priority(self) -> i64 {
-        match self {
-            Half::Hold => -150,
-            Half::Gate => 50,
-        }
+        if self.is_gate() { 50 } else { -150 }
     }
 }
 
@@ -91,7 +142,7 @@ pub(super) struct Chains<R> {
     pub(super) body: Vec<R>,
 }
 
-/// The counter of the gate's drops in nftables' table.
+/// The counter of the gates' drops in nftables' table.
 pub(super) const fn nft_counter(family: Family) -> &'static str {
     match family {
         Family::V4 => "gate_ipv4",
@@ -99,9 +150,9 @@ pub(super) const fn nft_counter(family: Family) -> &'static str {
     }
 }
 
-/// One half in nftables' language, one string per rule; the gate of a plan without one is empty.
+/// One half in nftables' language, one string per rule; one that is not planned is empty.
 pub(super) fn nft_chains(plan: &Plan, half: Half) -> Chains<String> {
-    if half == Half::Gate && !plan.gate {
+    if !half.is_planned(plan) {
         return Chains { criteria: Vec::new(), body: Vec::new() };
     }
     let body = half.nft_body_chain();
@@ -112,6 +163,12 @@ pub(super) fn nft_chains(plan: &Plan, half: Half) -> Chains<String> {
         Criterion::Trusted(name) => format!("iifname {} return", nft_name(name)),
         Criterion::Rest => format!("goto {body}"),
     });
+    let mut rules = Vec::new();
+    if half.on_input() {
+        // The gateway's own packets to itself may carry a camera network's address.
+        rules.push("iifname \"lo\" return".to_owned());
+    }
+    rules.extend(criteria);
     let clear = if plan.foreign_bits() == 0 {
         "meta mark set 0x00000000".to_owned()
     } else {
@@ -119,23 +176,35 @@ pub(super) fn nft_chains(plan: &Plan, half: Half) -> Chains<String> {
     };
     let body = match half {
         Half::Hold => vec![clear, nft_queue(plan)],
-        Half::Gate => {
-            let unmarked = if plan.foreign_bits() == 0 {
-                format!("meta mark != {:#010x}", plan.mark.value)
-            } else {
-                format!("meta mark & {:#010x} != {:#010x}", plan.mark.mask, plan.mark.value)
-            };
-            let drop = |family: Family| {
-                let counter = nft_counter(family);
-                format!(
-                    "{unmarked} meta nfproto {} counter name \"{counter}\" drop",
-                    family.label()
-                )
-            };
-            Family::ALL.into_iter().map(drop).chain([clear]).collect()
+        Half::HoldInput => [input::nft_spared(), vec![clear, nft_queue(plan)]].concat(),
+        Half::Gate => nft_check(plan, clear),
+        Half::GateInput => {
+            let mut body = Vec::new();
+            if plan.drop_tunnels {
+                body.extend(input::nft_tunnels());
+            }
+            if plan.hold_input {
+                body.extend(input::nft_spared());
+                body.extend(nft_check(plan, clear));
+            }
+            body
         }
     };
-    Chains { criteria: criteria.collect(), body }
+    Chains { criteria: rules, body }
+}
+
+/// What has no pass is dropped; what has one loses it.
+fn nft_check(plan: &Plan, clear: String) -> Vec<String> {
+    let unmarked = if plan.foreign_bits() == 0 {
+        format!("meta mark != {:#010x}", plan.mark.value)
+    } else {
+        format!("meta mark & {:#010x} != {:#010x}", plan.mark.mask, plan.mark.value)
+    };
+    let drop = |family: Family| {
+        let counter = nft_counter(family);
+        format!("{unmarked} meta nfproto {} counter name \"{counter}\" drop", family.label())
+    };
+    Family::ALL.into_iter().map(drop).chain([clear]).collect()
 }
 
 fn nft_queue(plan: &Plan) -> String {
@@ -155,25 +224,43 @@ fn nft_name(name: &str) -> String {
     }
 }
 
-/// The transaction that makes `table inet kordon` say what is planned, whatever it said before.
-///
-/// Declaring what exists changes nothing; rules are flushed and written anew in one step. The base chain
-/// of the gate stays, empty, in a plan without one.
-pub(super) fn nft_script(plan: &Plan) -> String {
-    nft_script_of(plan, &[Half::Gate, Half::Hold])
+/// The halves that a transaction speaks of: those on the forward hook always, those on the input hook where the
+/// configuration wants them at all. The base chain of one that is not planned stays, empty.
+pub(super) fn nft_halves(plan: &Plan) -> Vec<Half> {
+    let configured = |half: &Half| match half {
+        Half::Hold | Half::Gate => true,
+        Half::HoldInput => plan.hold_input,
+        Half::GateInput => plan.hold_input || plan.drop_tunnels,
+    };
+    Half::ALL.into_iter().filter(configured).collect()
 }
 
-/// The transaction that makes these halves say what is planned and leaves the others as they are.
-pub(super) fn nft_script_of(plan: &Plan, halves: &[Half]) -> String {
-    let mut text = String::from("table inet kordon {\n");
+fn nft_counters(text: &mut String, halves: &[Half]) {
     for family in Family::ALL {
         let _ = writeln!(text, "\tcounter {} {{ }}", nft_counter(family));
     }
+    if halves.contains(&Half::GateInput) {
+        for family in Family::ALL {
+            let _ = writeln!(text, "\tcounter {} {{ }}", input::nft_counter(family));
+        }
+    }
+}
+
+fn nft_base(half: Half) -> String {
+    format!("type filter hook {} priority {}; policy accept;", half.nft_hook(), half.nft_priority())
+}
+
+/// The transaction that makes these halves of `table inet kordon` say what is planned, whatever they said before, and
+/// leaves the others as they are.
+///
+/// Declaring what exists changes nothing; rules are flushed and written anew in one step.
+pub(super) fn nft_script_of(plan: &Plan, halves: &[Half]) -> String {
+    let mut text = String::from("table inet kordon {\n");
+    nft_counters(&mut text, halves);
     for &half in halves {
-        let (name, priority) = (half.nft_criteria_chain(), half.nft_priority());
         let _ = writeln!(text, "\tchain {} {{ }}", half.nft_body_chain());
-        let _ = writeln!(text, "\tchain {name} {{");
-        let _ = writeln!(text, "\t\ttype filter hook forward priority {priority}; policy accept;");
+        let _ = writeln!(text, "\tchain {} {{", half.nft_criteria_chain());
+        let _ = writeln!(text, "\t\t{}", nft_base(half));
         text.push_str("\t}\n");
     }
     text.push_str("}\n");
@@ -203,18 +290,15 @@ pub(super) fn nft_script_of(plan: &Plan, halves: &[Half]) -> String {
 
 /// The table as it stands in a file of the admin's own, which begins with `flush ruleset`.
 pub(super) fn nft_table(plan: &Plan) -> String {
+    let stands = |half: &Half| half.is_planned(plan) && !(plan.open && half.is_gate());
+    let halves: Vec<Half> = Half::ALL.into_iter().filter(stands).collect();
     let mut text = String::from("table inet kordon {\n");
-    for family in Family::ALL {
-        let _ = writeln!(text, "\tcounter {} {{ }}", nft_counter(family));
-    }
-    let halves: &[Half] = if plan.open { &[Half::Hold] } else { &[Half::Gate, Half::Hold] };
-    for &half in halves {
+    nft_counters(&mut text, &halves);
+    for half in halves {
         let chains = nft_chains(plan, half);
-        let base =
-            format!("type filter hook forward priority {}; policy accept;", half.nft_priority());
         let (body, criteria) = (half.nft_body_chain(), half.nft_criteria_chain());
         for (name, first, rules) in
-            [(body, None, chains.body), (criteria, Some(base), chains.criteria)]
+            [(body, None, chains.body), (criteria, Some(nft_base(half)), chains.criteria)]
         {
             let _ = writeln!(text, "\tchain {name} {{");
             for line in first.into_iter().chain(rules) {
@@ -244,20 +328,40 @@ pub(super) fn iptables_chains(plan: &Plan, half: Half, family: Family) -> Chains
         Criterion::Trusted(name) => words(&["-i", name, "-j", "RETURN"]),
         Criterion::Rest => words(&["-g", body]),
     });
-    let (value, mask) = (plan.mark.value, plan.mark.mask);
+    let mut rules = Vec::new();
+    if half.on_input() {
+        rules.push(words(&["-i", "lo", "-j", "RETURN"]));
+    }
+    rules.extend(criteria);
+    let mask = plan.mark.mask;
     let clear = words(&["-j", "MARK", "--set-xmark", &format!("0x0/{mask:#x}")]);
     let body = match half {
         Half::Hold => vec![clear, iptables_queue(plan)],
-        Half::Gate => {
-            let mark = if mask == u32::MAX {
-                format!("{value:#x}")
-            } else {
-                format!("{value:#x}/{mask:#x}")
-            };
-            vec![words(&["-m", "mark", "!", "--mark", &mark, "-j", "DROP"]), clear]
+        Half::HoldInput => {
+            [input::iptables_spared(family), vec![clear, iptables_queue(plan)]].concat()
+        }
+        Half::Gate => vec![iptables_check(plan), clear],
+        Half::GateInput => {
+            let mut body = Vec::new();
+            if plan.drop_tunnels {
+                body.extend(input::iptables_tunnels(family));
+            }
+            if plan.hold_input {
+                body.extend(input::iptables_spared(family));
+                body.extend([iptables_check(plan), clear]);
+            }
+            body
         }
     };
-    Chains { criteria: criteria.collect(), body }
+    Chains { criteria: rules, body }
+}
+
+/// What has no pass is dropped.
+fn iptables_check(plan: &Plan) -> Vec<String> {
+    let (value, mask) = (plan.mark.value, plan.mark.mask);
+    let mark =
+        if mask == u32::MAX { format!("{value:#x}") } else { format!("{value:#x}/{mask:#x}") };
+    words(&["-m", "mark", "!", "--mark", &mark, "-j", "DROP"])
 }
 
 fn iptables_queue(plan: &Plan) -> Vec<String> {

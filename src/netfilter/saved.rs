@@ -43,6 +43,11 @@ struct File {
     queues: u16,
     mark: u32,
     mask: u32,
+    /// Not in plans of before it was a key: what was in force then did neither.
+    #[serde(default)]
+    hold_input: bool,
+    #[serde(default)]
+    drop_tunnels: bool,
 }
 
 impl Saved {
@@ -63,6 +68,8 @@ impl Saved {
             queues: plan.queues,
             mark: plan.mark.value,
             mask: plan.mark.mask,
+            hold_input: plan.hold_input,
+            drop_tunnels: plan.drop_tunnels,
         };
         let text = serde_json::to_string(&file).map_err(|error| {
             Failure::new(ExitStatus::Failed, format!("{}: {error}", folder.join(FILE).display()))
@@ -119,6 +126,8 @@ fn parse(text: &[u8]) -> Result<Saved, String> {
         queues: file.queues,
         mark: Mark { value: file.mark, mask: file.mask },
         open: file.open,
+        hold_input: file.hold_input,
+        drop_tunnels: file.drop_tunnels,
     };
     Ok(Saved { plan, tool })
 }
@@ -156,6 +165,7 @@ mod tests {
             (samples::interfaces(), Tool::Nftables),
             (samples::networks(), Tool::Iptables),
             (samples::trusted(), Tool::Nftables),
+            (samples::input(), Tool::Iptables),
         ] {
             let saved = Saved { plan, tool };
             saved.write(&folder.0).unwrap();
@@ -212,5 +222,8 @@ mod tests {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(parse(good.as_bytes()).is_ok());
+        let old = good.replace(",\"hold_input\":false,\"drop_tunnels\":false", "");
+        assert_ne!(old, good);
+        assert_eq!(parse(old.as_bytes()), parse(good.as_bytes()), "a plan of before");
     }
 }

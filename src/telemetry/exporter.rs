@@ -158,13 +158,18 @@ fn daemon(page: &mut Page, observed: &Observed) {
         let fits = observed.surroundings().enslaved.is_empty();
         page.put_one(&families::RULES_PRESENT, flag(present && fits));
         page.put_one(&families::RULES_REARMED, kernel.rearmed as f64);
-        page.put(
-            &families::GATE_DROPPED,
-            Family::ALL.iter().map(|family| {
-                let count = kernel.gate_dropped.get(family.index()).copied().unwrap_or(0);
-                (vec![family.label().to_owned()], count as f64)
-            }),
-        );
+        for (metric, counts) in [
+            (&families::GATE_DROPPED, kernel.gate_dropped),
+            (&families::TUNNELS_DROPPED, kernel.tunnels_dropped),
+        ] {
+            page.put(
+                metric,
+                Family::ALL.iter().map(|family| {
+                    let count = counts.get(family.index()).copied().unwrap_or(0);
+                    (vec![family.label().to_owned()], count as f64)
+                }),
+            );
+        }
     }
     let reloads = &observed.reloads;
     let last = reloads.last();

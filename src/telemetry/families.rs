@@ -80,6 +80,8 @@ declare! {
         "Queue messages that could not be read, or came from another sender than the kernel.";
     GATE_DROPPED: Counter "kordon_gate_dropped_packets_total" ["family"]
         "Packets that reached the gate without kordon's mark, as the kernel counts them, at most 5 s old. Only where kordon manages the rules.";
+    TUNNELS_DROPPED: Counter "kordon_gateway_tunnel_packets_dropped_total" ["family"]
+        "Packets of cameras for the gateway itself that wrap others (rules.drop_tunnels_to_gateway), dropped by the rules without a queue, as the kernel counts them, at most 5 s old. Only where kordon manages the rules.";
     RULES_PRESENT: Gauge "kordon_rules_present" []
         "1 if hold and gate stand in the kernel as planned, when last asked (at once after a change, 250 ms later where the kernel does not say that there was one). Only where kordon manages the rules.";
     RULES_REARMED: Counter "kordon_rules_rearmed_total" []

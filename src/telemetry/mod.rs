@@ -45,6 +45,10 @@ pub struct RulesState {
     pub gate_dropped: [u64; 2],
     /// What the kernel's counters said when last asked.
     pub gate_counters: [u64; 2],
+    /// Packets for the gateway itself that were dropped because they wrap others, IPv4 and IPv6; the same.
+    pub tunnels_dropped: [u64; 2],
+    /// What the kernel's counters said of them when last asked.
+    pub tunnel_counters: [u64; 2],
     /// The tool that carries the rules.
     pub tool: String,
     /// Why somebody removed the rules through the daemon, which then leaves them removed.
@@ -56,10 +60,12 @@ pub struct RulesState {
 impl RulesState {
     /// Takes over what was counted before this look; a counter that went back belongs to a new gate.
     pub fn continue_from(&mut self, before: &RulesState) {
+        let new = |now: u64, then: u64| if now >= then { now - then } else { now };
         for family in 0..2 {
-            let (now, then) = (self.gate_counters[family], before.gate_counters[family]);
-            let new = if now >= then { now - then } else { now };
-            self.gate_dropped[family] = before.gate_dropped[family] + new;
+            self.gate_dropped[family] = before.gate_dropped[family]
+                + new(self.gate_counters[family], before.gate_counters[family]);
+            self.tunnels_dropped[family] = before.tunnels_dropped[family]
+                + new(self.tunnel_counters[family], before.tunnel_counters[family]);
         }
         self.rearmed = before.rearmed;
     }

@@ -10,7 +10,7 @@ use crate::config::{Config, RulesBackend};
 use crate::control::client;
 use crate::control::message::{Answer, QueueStatus, Request};
 use crate::failure::Failure;
-use crate::netfilter::{self, Observed, Plan, Tool};
+use crate::netfilter::{self, Observed, Plan, Presence, Tool};
 use crate::verdict::Family;
 use output::{columns, grouped};
 
@@ -38,6 +38,12 @@ struct OfFamily {
     hold: String,
     gate: String,
     gate_dropped: Option<u64>,
+    /// Hold on the input hook, where it is planned or found.
+    input_hold: Option<String>,
+    /// The gate on the input hook, the same.
+    input_gate: Option<String>,
+    /// Packets for the gateway itself that were dropped because they wrap others.
+    tunnels_dropped: Option<u64>,
 }
 
 pub(super) fn run(place: &Place, format: Format) -> Result<ExitCode, Failure> {
@@ -84,12 +90,19 @@ fn found(config: &Config, plan: &Plan) -> Result<(Tool, Observed), Failure> {
 }
 
 fn of_family(found: &Observed, family: Family) -> OfFamily {
-    let (hold, gate) = (&found.hold[family.index()], &found.gate[family.index()]);
+    let index = family.index();
+    let [hold, gate] = &found.input;
+    let input = |found: &Presence, planned: bool| {
+        (planned || *found != Presence::Absent).then(|| found.to_string())
+    };
     OfFamily {
         family: family.label(),
-        hold: hold.to_string(),
-        gate: gate.to_string(),
-        gate_dropped: found.gate_dropped[family.index()],
+        hold: found.hold[index].to_string(),
+        gate: found.gate[index].to_string(),
+        gate_dropped: found.gate_dropped[index],
+        input_hold: input(&hold[index], found.hold_input),
+        input_gate: input(&gate[index], found.gate_input),
+        tunnels_dropped: found.tunnels_dropped[index],
     }
 }
 
@@ -131,6 +144,20 @@ fn text(verified: &Verified) -> String {
         };
         let (hold, gate) = (format!("hold {}", family.hold), format!("gate {}", family.gate));
         rows.push(vec![family.family.to_owned(), hold, gate, dropped]);
+        if family.input_hold.is_some() || family.input_gate.is_some() {
+            let said = |half: &str, found: &Option<String>| {
+                found.as_ref().map_or(String::new(), |found| format!("{half} {found}"))
+            };
+            let tunnels = family.tunnels_dropped.map_or("no counter".to_owned(), |count| {
+                format!("tunnels dropped {}", grouped(count))
+            });
+            rows.push(vec![
+                "  to the gateway".to_owned(),
+                said("hold", &family.input_hold),
+                said("gate", &family.input_gate),
+                tunnels,
+            ]);
+        }
     }
     let mut text = columns(&rows);
     match &verified.queues {
@@ -156,6 +183,9 @@ mod tests {
             hold: "present".to_owned(),
             gate: if in_force { "present" } else { "absent" }.to_owned(),
             gate_dropped: in_force.then_some(1_234),
+            input_hold: None,
+            input_gate: in_force.then(|| "present".to_owned()),
+            tunnels_dropped: in_force.then_some(5),
         };
         Verified {
             schema: 1,
@@ -179,8 +209,10 @@ mod tests {
     fn it_reads_like_this() {
         assert_eq!(
             text(&verified(true, true, Some(3))),
-            "ipv4  hold present  gate present  gate dropped 1 234\n\
-             ipv6  hold present  gate present  gate dropped 1 234\n\
+            "ipv4              hold present  gate present  gate dropped 1 234\n  \
+               to the gateway                gate present  tunnels dropped 5\n\
+             ipv6              hold present  gate present  gate dropped 1 234\n  \
+               to the gateway                gate present  tunnels dropped 5\n\
              queue 40: last packet 3 s ago\n\
              in force: as planned (closed, nftables)\n"
         );

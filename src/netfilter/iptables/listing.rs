@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{BASE, Presence};
+use super::Presence;
 use crate::failure::Failure;
+use crate::netfilter::input::number_of;
 use crate::netfilter::render::{Chains, Half, iptables_program, words};
 use crate::netfilter::run::run;
 use crate::verdict::Family;
@@ -41,6 +42,7 @@ impl Listing {
                             rule.words.push(word);
                         }
                     }
+                    by_number(&mut rule.words);
                     listing.chains.entry(chain).or_default().push(rule);
                 }
                 (Some(_) | None, Some(_) | None) => {}
@@ -70,26 +72,23 @@ impl Listing {
         outside
             .flat_map(|(name, lines)| lines.iter().map(move |line| (name.as_str(), line)))
             .filter(|(_, line)| leads_into(&line.words, &own))
-            .filter(|(name, line)| *name != BASE || !is_jump(half, line))
+            .filter(|(name, line)| *name != half.base() || !is_jump(half, line))
             .map(|(name, line)| (name, line.words.as_slice()))
             .collect()
     }
 
     pub(super) fn presence(&self, half: Half, wanted: &Chains<Vec<String>>) -> Presence {
-        let lines = self.chain(BASE);
+        let base = half.base();
+        let lines = self.chain(base);
         let jumps = lines.iter().filter(|line| is_jump(half, line)).count();
         let (criteria, body) = (half.criteria_chain(), half.body_chain());
         let here = |chain: &str| self.chains.contains_key(chain);
         if jumps == 0 && !here(criteria) && !here(body) {
             return Presence::Absent;
         }
-        let in_place = match half {
-            Half::Hold => lines.last(),
-            Half::Gate => lines.first(),
-        };
-        let place = match half {
-            Half::Hold => "last",
-            Half::Gate => "first",
+        let (in_place, place) = match half.is_gate() {
+            false => (lines.last(), "last"),
+            true => (lines.first(), "first"),
         };
         let table = half.table();
         let what = if !self.says(body, &wanted.body) {
@@ -97,17 +96,27 @@ impl Listing {
         } else if !self.says(criteria, &wanted.criteria) {
             format!("chain {criteria} in table {table} is not as planned")
         } else if jumps == 0 {
-            format!("no jump to {criteria} in {table} {BASE}")
+            format!("no jump to {criteria} in {table} {base}")
         } else if jumps > 1 {
-            format!("{jumps} jumps to {criteria} in {table} {BASE}")
+            format!("{jumps} jumps to {criteria} in {table} {base}")
         } else if !in_place.is_some_and(|line| is_jump(half, line)) {
-            format!("the jump to {criteria} is not the {place} rule of {table} {BASE}")
+            format!("the jump to {criteria} is not the {place} rule of {table} {base}")
         } else if let Some((chain, _)) = self.strays(half).first() {
             format!("a rule of others in {table} {chain} leads into kordon's chains")
         } else {
             return Presence::AsPlanned;
         };
         Presence::Different(what)
+    }
+}
+
+/// A protocol is listed by the name that the machine has for it.
+fn by_number(rule: &mut [String]) {
+    if let [flag, protocol, ..] = rule
+        && flag == "-p"
+        && let Some(number) = number_of(protocol)
+    {
+        *protocol = number.to_string();
     }
 }
 

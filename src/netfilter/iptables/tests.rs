@@ -38,7 +38,7 @@ impl Model {
     }
 
     fn with_base(text: &str) -> Self {
-        Model(Listing::parse(&format!("-P FORWARD ACCEPT -c 0 0\n{text}")))
+        Model(Listing::parse(&format!("-P FORWARD ACCEPT -c 0 0\n-P INPUT ACCEPT -c 0 0\n{text}")))
     }
 
     fn install(&mut self, plan: &Plan, half: Half) -> usize {
@@ -69,7 +69,7 @@ fn what_iptables_lists_is_what_was_planned() {
     let model = Model(Listing::parse(LISTED));
     assert_eq!(model.presence(&samples::interfaces(), Half::Gate), Presence::AsPlanned);
     assert_eq!(model.0.chain("kordon-check")[0].packets, 7);
-    assert_eq!(model.0.chain(BASE)[1].words[5], r#"a "q" b"#);
+    assert_eq!(model.0.chain("FORWARD")[1].words[5], r#"a "q" b"#);
     assert!(matches!(model.presence(&samples::networks(), Half::Gate), Presence::Different(_)));
 }
 
@@ -92,7 +92,7 @@ fn every_line_that_is_missing_is_noticed() {
 
 #[test]
 fn from_any_state_the_plan_is_reached_and_then_nothing_changes() {
-    let plans = [samples::interfaces(), samples::networks(), samples::trusted()];
+    let plans = [samples::interfaces(), samples::networks(), samples::trusted(), samples::input()];
     let states = [
         "",
         "-A FORWARD -p tcp -j RETURN\n",
@@ -102,11 +102,13 @@ fn from_any_state_the_plan_is_reached_and_then_nothing_changes() {
         "-N kordon-gate\n-A FORWARD -j kordon-gate\n-A FORWARD -j kordon-gate\n",
         "-N kordon-hold\n-A FORWARD -j kordon-hold\n-A FORWARD -j kordon-hold\n",
         "-N kordon-queue\n-A kordon-queue -j DROP\n-P PREROUTING ACCEPT\n-A PREROUTING -i x -j kordon-queue\n",
+        "-N kordon-gate-in\n-A INPUT -j ACCEPT\n-A INPUT -j kordon-gate-in\n",
+        "-N kordon-hold-in\n-A INPUT -j kordon-hold-in\n-A INPUT -j ACCEPT\n",
     ];
     for state in states {
         for before in &plans {
             for after in &plans {
-                for half in [Half::Hold, Half::Gate] {
+                for half in Half::ALL {
                     let mut model = Model::with_base(state);
                     let foreign = foreign_rules(&model);
                     for plan in [before, after] {
@@ -126,7 +128,8 @@ fn from_any_state_the_plan_is_reached_and_then_nothing_changes() {
 }
 
 fn foreign_rules(model: &Model) -> Vec<Vec<String>> {
-    let own = ["kordon-hold", "kordon-queue", "kordon-gate", "kordon-check"];
+    let own: Vec<&str> =
+        Half::ALL.iter().flat_map(|half| [half.criteria_chain(), half.body_chain()]).collect();
     let outside = model.0.chains.iter().filter(|(name, _)| !own.contains(&name.as_str()));
     let lines = outside.flat_map(|(_, lines)| lines.iter().map(|line| line.words.clone()));
     lines.filter(|words| !leads_into(words, &own)).collect()
@@ -135,7 +138,7 @@ fn foreign_rules(model: &Model) -> Vec<Vec<String>> {
 /// Whether a packet that enters by `interface` reaches the body of a half.
 fn reaches_body(model: &Model, half: Half, interface: &str) -> bool {
     for jump in
-        model.0.chain(BASE).iter().filter(|l| leads_into(&l.words, &[half.criteria_chain()]))
+        model.0.chain(half.base()).iter().filter(|l| leads_into(&l.words, &[half.criteria_chain()]))
     {
         assert!(!jump.words.is_empty());
         for rule in model.0.chain(half.criteria_chain()) {
@@ -160,17 +163,18 @@ fn no_step_between_two_plans_lets_a_camera_of_both_slip() {
     let mut fewer = samples::interfaces();
     fewer.interfaces = vec!["cam0".into()];
     let plans = [samples::interfaces(), fewer, trusted, trusted_more];
-    for half in [Half::Hold, Half::Gate] {
+    for half in Half::ALL {
+        let plans = plans.clone().map(|plan| Plan { hold_input: true, ..plan });
         for (before, after) in plans.iter().flat_map(|b| plans.iter().map(move |a| (b, a))) {
             for state in ["", "-A FORWARD -p tcp -j RETURN\n"] {
                 let mut model = Model::with_base(state);
                 model.install(before, half);
                 // Someone pushes in at the edge where kordon's jump belongs.
                 let foreign = Line { words: words(&["-p", "udp"]), packets: 0 };
-                let base = model.0.chains.get_mut(BASE).unwrap();
-                match half {
-                    Half::Hold => base.push(foreign),
-                    Half::Gate => base.insert(0, foreign),
+                let base = model.0.chains.get_mut(half.base()).unwrap();
+                match half.is_gate() {
+                    false => base.push(foreign),
+                    true => base.insert(0, foreign),
                 }
                 let mut steps = Steps::new(half, Family::V4);
                 steps.install(&model.0, half, &iptables_chains(after, half, Family::V4));
@@ -201,4 +205,29 @@ fn a_word_given_to_iptables_restore_comes_back_as_it_was() {
         let line = format!("-m comment --comment {} -j X", quoted(word));
         assert_eq!(split_words(&line)[3], word, "{line}");
     }
+}
+
+#[test]
+fn protocols_are_compared_by_number_whatever_the_machine_calls_them() {
+    let plan = Plan { hold_input: false, ..samples::input() };
+    let listed = |protocols: [&str; 9]| {
+        let mut text = "-P INPUT ACCEPT -c 0 0\n-N kordon-check-in\n-N kordon-gate-in\n\
+                        -A INPUT -c 4 400 -j kordon-gate-in\n"
+            .to_owned();
+        for protocol in protocols {
+            text.push_str(&format!("-A kordon-check-in -p {protocol} -c 3 180 -j DROP\n"));
+        }
+        text += "-A kordon-check-in -p udp -m multiport --dports \
+                 500,1701,2152,3544,4500,4789,6081,8472,51820 -c 0 0 -j DROP\n\
+                 -A kordon-gate-in -i lo -c 0 0 -j RETURN\n\
+                 -A kordon-gate-in -i cam0 -c 7 588 -g kordon-check-in\n\
+                 -A kordon-gate-in -i vlan.10 -c 0 0 -g kordon-check-in\n";
+        Model(Listing::parse(&text)).presence(&plan, Half::GateInput)
+    };
+    let names = ["ipencap", "ipv6", "gre", "esp", "ah", "etherip", "ipcomp", "l2tp", "mpls-in-ip"];
+    assert_eq!(listed(names), Presence::AsPlanned);
+    let numbers = ["4", "41", "47", "50", "51", "97", "108", "115", "137"];
+    assert_eq!(listed(numbers), Presence::AsPlanned);
+    let other = ["4", "41", "47", "50", "51", "97", "108", "115", "132"];
+    assert!(matches!(listed(other), Presence::Different(_)));
 }

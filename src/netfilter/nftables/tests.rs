@@ -72,3 +72,68 @@ fn an_answer_that_is_not_json_is_an_error_and_foreign_rules_are_differences() {
     assert_eq!(statement(&foreign), r#"{"accept":null}"#);
     assert_eq!(statement(&Value::Null), "null");
 }
+
+/// The same with the input hook held and tunnels dropped there.
+const LISTED_INPUT: &str = include_str!("listed_input.json");
+
+fn input() -> Plan {
+    Plan {
+        interfaces: vec!["cam0".into(), "veth+".into()],
+        networks: vec!["192.0.2.0/24".parse().unwrap()],
+        ..samples::input()
+    }
+}
+
+#[test]
+fn what_the_kernel_lists_on_the_input_hook_is_what_was_planned() {
+    let observed = Listing::parse(LISTED_INPUT).unwrap().observed(&input());
+    assert!(observed.in_force(), "{observed}");
+    assert_eq!(observed.tunnels_dropped, [Some(11), Some(0)]);
+    let listed = Listing::parse(LISTED_INPUT).unwrap();
+    for (chain, rules) in &listed.chains {
+        for index in 0..rules.len() {
+            let mut listing = Listing::parse(LISTED_INPUT).unwrap();
+            listing.chains.get_mut(chain).unwrap().remove(index);
+            assert!(!listing.observed(&input()).in_force(), "rule {index} of {chain}");
+        }
+    }
+    for (from, to) in [("[4, 41, 47, 50, 51", "[4, 41, 47, 50, 52"), ("8472, 51820", "8472, 51821")]
+    {
+        let other = LISTED_INPUT.replace(from, to);
+        assert_ne!(other, LISTED_INPUT);
+        assert!(!Listing::parse(&other).unwrap().observed(&input()).in_force(), "{to}");
+    }
+    // Another version may write names, and in another order.
+    let named = LISTED_INPUT.replace("[4, 41, 47,", "[\"gre\", \"ipencap\", \"ipv6\",");
+    assert_ne!(named, LISTED_INPUT);
+    assert!(Listing::parse(&named).unwrap().observed(&input()).in_force());
+    let moved = LISTED_INPUT.replace(r#""hook": "input""#, r#""hook": "forward""#);
+    assert_eq!(Listing::parse(&moved).unwrap().misplaced, ["gate_input", "hold_input"]);
+}
+
+#[test]
+fn what_another_plan_left_on_the_input_hook_is_emptied_and_its_base_chains_stay() {
+    let listing = Listing::parse(LISTED_INPUT).unwrap();
+    let plain = Plan { hold_input: false, drop_tunnels: false, ..input() };
+    let seen = listing.observed(&plain);
+    assert!(!seen.in_force());
+    assert_eq!(seen.faults().len(), 2, "{:?}", seen.faults());
+    let (changes, script) = transaction(&plain, &seen).unwrap();
+    let said: Vec<String> = changes.iter().map(Change::to_string).collect();
+    assert_eq!(
+        said,
+        [format!("removed input gate {PLACE}"), format!("removed input hold {PLACE}")]
+    );
+    assert!(script.contains("flush chain inet kordon check_input\n"), "{script}");
+    assert!(!script.contains("delete") && !script.contains("l4proto"), "{script}");
+    // And back: open, nothing is dropped on the input hook, but it is held as before.
+    let open = Plan { open: true, gate: false, ..input() };
+    let (changes, _) = transaction(&open, &listing.observed(&open)).unwrap();
+    let said: Vec<String> = changes.iter().map(Change::to_string).collect();
+    let corrected = |half: &str| format!("corrected {half} {PLACE}");
+    let removed = |half: &str| format!("removed {half} {PLACE}");
+    assert_eq!(
+        said,
+        [removed("gate"), removed("input gate"), corrected("hold"), corrected("input hold")]
+    );
+}

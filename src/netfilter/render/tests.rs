@@ -244,3 +244,90 @@ fn a_dry_run_speaks_of_what_would_be() {
     );
     assert_eq!(said[2].to_string(), "removed gate for ipv6 (iptables, table security)");
 }
+
+#[test]
+fn nftables_input_halves() {
+    let chains = nft_chains(&samples::input(), Half::GateInput);
+    assert_eq!(
+        chains.criteria,
+        lines([
+            r#"iifname "lo" return"#,
+            r#"iifname "cam0" goto check_input"#,
+            r#"iifname "vlan.10" goto check_input"#,
+        ])
+    );
+    let protocols = "{ 4, 41, 47, 50, 51, 97, 108, 115, 137 }";
+    let ports = "{ 500, 1701, 2152, 3544, 4500, 4789, 6081, 8472, 51820 }";
+    let spared = [
+        "icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } return",
+        "udp dport { 67, 547 } return",
+    ];
+    let mut wanted = vec![
+        format!(r#"meta nfproto ipv4 meta l4proto {protocols} counter name "tunnels_ipv4" drop"#),
+        format!(r#"meta nfproto ipv4 udp dport {ports} counter name "tunnels_ipv4" drop"#),
+        format!(r#"meta nfproto ipv6 meta l4proto {protocols} counter name "tunnels_ipv6" drop"#),
+        format!(r#"meta nfproto ipv6 udp dport {ports} counter name "tunnels_ipv6" drop"#),
+        r#"ip6 nexthdr 51 counter name "tunnels_ipv6" drop"#.to_owned(),
+    ];
+    let tunnels = wanted.clone();
+    wanted.extend(spared.map(str::to_owned));
+    wanted.extend(nft_chains(&samples::input(), Half::Gate).body);
+    assert_eq!(chains.body, wanted);
+    let hold = nft_chains(&samples::input(), Half::HoldInput).body;
+    assert_eq!(hold[..2], spared);
+    assert_eq!(hold[2..], nft_chains(&samples::input(), Half::Hold).body);
+    // Without hold, tunnels alone; open, nothing.
+    let mut plan = Plan { hold_input: false, ..samples::input() };
+    assert_eq!(nft_chains(&plan, Half::GateInput).body, tunnels);
+    assert!(nft_chains(&plan, Half::HoldInput).criteria.is_empty());
+    (plan.open, plan.gate) = (true, false);
+    assert!(nft_chains(&plan, Half::GateInput).body.is_empty());
+    let text = show(&plan, Tool::Nftables);
+    assert!(text.contains("type filter hook input priority 50;") && !text.contains("l4proto"));
+    assert!(!show(&samples::interfaces(), Tool::Nftables).contains("input"));
+}
+
+#[test]
+fn iptables_input_halves() {
+    let plan = samples::input();
+    let (criteria, body) = iptables(&plan, Half::GateInput, Family::V6);
+    assert_eq!(
+        criteria,
+        lines(["-i lo -j RETURN", "-i cam0 -g kordon-check-in", "-i vlan.10 -g kordon-check-in"])
+    );
+    let text = body.join("\n");
+    assert!(
+        text.starts_with(
+            "-p 4 -j DROP\n-p 41 -j DROP\n-p 47 -j DROP\n-p 50 -j DROP\n-m ah -j DROP\n"
+        )
+    );
+    assert!(text.contains(
+        "-p udp -m multiport --dports 500,1701,2152,3544,4500,4789,6081,8472,51820 -j DROP\n\
+         -p ipv6-icmp -m icmp6 --icmpv6-type 130 -j RETURN\n"
+    ));
+    assert!(text.ends_with(
+        "-p udp -m udp --dport 547 -j RETURN\n-m mark ! --mark 0x10000000/0x30000000 -j DROP\n\
+         -j MARK --set-xmark 0x0/0x30000000"
+    ));
+    let (_, body) = iptables(&plan, Half::HoldInput, Family::V4);
+    assert_eq!(
+        body,
+        lines([
+            "-p udp -m udp --dport 67 -j RETURN",
+            "-j MARK --set-xmark 0x0/0x30000000",
+            "-j NFQUEUE --queue-num 40",
+        ])
+    );
+    // No queue has a part in what is dropped.
+    let plan = Plan { hold_input: false, ..plan };
+    let (_, body) = iptables(&plan, Half::GateInput, Family::V4);
+    assert!(
+        body.iter().all(|rule| rule.ends_with("-j DROP") && !rule.contains("mark")),
+        "{body:?}"
+    );
+    let text = show(&plan, Tool::Iptables);
+    assert_eq!(text.matches("-I INPUT 1 -j kordon-gate-in\n").count(), 2);
+    assert!(!text.contains("kordon-hold-in"));
+    let gates = text.rfind("-I INPUT 1 -j kordon-gate-in").unwrap();
+    assert!(gates < text.find("-A FORWARD -j kordon-hold").unwrap(), "each gate before any hold");
+}
