@@ -18,6 +18,7 @@ pub(crate) mod scrape;
 pub(crate) mod supervisor;
 pub(crate) mod tcp;
 pub(crate) mod topology;
+pub(crate) mod toward;
 pub(crate) mod traffic;
 
 use std::fmt::Display;

@@ -68,13 +68,17 @@ pub(crate) fn volume(comment: &str) -> Res<(u64, u64)> {
 /// How many packets the gate has dropped, in both families.
 pub(crate) fn gate_dropped() -> Res<u64> {
     let text = if in_nftables() {
-        tool("nft", &["list", "counters", "table", "inet", "kordon"])?
+        let mut text = String::new();
+        for counter in ["gate_ipv4", "gate_ipv6"] {
+            text += &tool("nft", &["list", "counter", "inet", "kordon", counter])?;
+        }
+        text
     } else {
         // As a counter of nftables' is listed: `packets 12 bytes 345`.
         let mut text = String::new();
         for program in ["iptables-nft-save", "ip6tables-nft-save"] {
             for line in tool(program, &["-c", "-t", "security"])?.lines() {
-                if line.contains("-A kordon-check") && line.ends_with("-j DROP") {
+                if line.contains("-A kordon-check ") && line.ends_with("-j DROP") {
                     let counts = line.trim_start_matches('[').split(':').next();
                     text += &format!("packets {} ", counts.unwrap_or_default());
                 }

@@ -25,6 +25,14 @@ const BURST: u32 = 20;
 
 static NEXT_STREAM: AtomicU32 = AtomicU32::new(1);
 
+/// A probe's payload that nothing else has.
+pub(crate) fn nonce() -> [u8; LENGTH] {
+    let mut payload = [0; LENGTH];
+    payload[..8].copy_from_slice(MAGIC);
+    payload[8..12].copy_from_slice(&NEXT_STREAM.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    payload
+}
+
 /// Probes from the camera to one address (or, one by one, to others).
 pub(crate) struct Stream {
     id: u32,

@@ -151,11 +151,11 @@ const BESIDE: &[Wrong] = &[
     },
     Wrong {
         make: &[
-            "ip link add vx7 type vxlan id 7 dstport 4789 local 192.0.2.1",
+            "ip link add vx7 type vxlan id 7 dstport 4790 local 192.0.2.1",
             "ip link set vx7 up",
         ],
         unmake: &["ip link delete vx7"],
-        said: &[("warn", "tunnels", "vx7 (vxlan)")],
+        said: &[("warn", "tunnels", "vx7 (vxlan, port 4790)")],
     },
     Wrong {
         make: &["ip route add default via 192.0.2.134 dev wan2 metric 50"],

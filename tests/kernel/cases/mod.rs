@@ -21,6 +21,7 @@ mod refusals;
 mod reload;
 mod restart;
 mod shapes;
+mod toward;
 mod verdicts;
 mod verify;
 
@@ -146,6 +147,17 @@ pub(crate) const CASES: &[Case] = &[
     once("rules_left_to_the_admin_are_looked_at_only", verify::left_to_the_admin),
     once("port_of_a_bridge_is_refused_as_a_camera_interface", verify::bridge_port),
     once("tool_that_hangs_is_killed_and_holds_up_nothing", verify::hung_tool),
+    once(
+        "tunnels_from_cameras_to_the_gateway_are_dropped_and_the_offices_are_not",
+        toward::tunnels,
+    ),
+    once("tunnels_to_the_gateway_pass_while_the_mode_is_monitor", toward::tunnels_and_the_mode),
+    once("what_cameras_send_to_the_gateway_is_held_if_configured", toward::held),
+    once(
+        "held_input_is_open_with_the_rest_and_spares_the_gateway_itself",
+        toward::held_open_and_trusting,
+    ),
+    once("link_local_multicast_and_broadcast_are_not_forwarded", toward::local_stays_local),
     once("backend_is_switched_by_a_restart_only", others::backend_switched),
     once("nonsense_on_the_control_socket_changes_nothing", others::control_nonsense),
     once("slow_http_clients_hold_up_nobody", http::slow_clients),
