@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use etherparse::{Ipv6FragmentHeader, PacketBuilder};
 use kordon::config::{Action, Mode, NamedCamera};
-use kordon::counters::{self, Account, CameraPlaces, Event, Shard};
+use kordon::counters::{self, Account, CameraPlaces, Event, Shard, Sighting, Sightings};
 use kordon::failure::Failure;
 use kordon::packet::Held;
 use kordon::queue::{BATCH, PacketQueue};
@@ -138,18 +138,21 @@ fn bench(
     destinations: &[IpAddr],
 ) {
     let (account, events) = account();
+    let (reports, sightings) = counters::sightings();
+    let sighted = Sightings::new(reports);
     let timed = Arc::new(AtomicU64::new(0));
     let queue = MadeUp {
         slab: packet(kind, destinations[0])[..COPY].repeat(BATCH),
         destinations: destinations.to_vec(),
         next: 0,
         events,
+        sightings,
         received: Instant::now(),
         timed: Arc::clone(&timed),
     };
     let (rules, stance) = (Follower::new(Arc::clone(rules)), Arc::new(Stance::new(Terms::CLOSED)));
     let mark = Mark { value: 0x1000_0000, mask: 0x3000_0000 };
-    let mut worker = Worker::new(queue, rules, account, Instant::now(), stance, mark);
+    let mut worker = Worker::new(queue, rules, account, sighted, Instant::now(), stance, mark);
     let mut group = criterion.benchmark_group("decide");
     group.bench_function(id, |b| {
         b.iter_custom(|iterations| {
@@ -173,6 +176,7 @@ struct MadeUp {
     destinations: Vec<IpAddr>,
     next: usize,
     events: Receiver<Event>,
+    sightings: Receiver<Sighting>,
     received: Instant,
     timed: Arc<AtomicU64>,
 }
@@ -180,6 +184,7 @@ struct MadeUp {
 impl PacketQueue for MadeUp {
     fn receive(&mut self) -> Result<usize, Failure> {
         self.events.try_iter().for_each(drop);
+        self.sightings.try_iter().for_each(drop);
         for copy in self.slab.chunks_exact_mut(COPY) {
             redirect(copy, self.destinations[self.next]);
             self.next = (self.next + 1) % self.destinations.len();

@@ -12,9 +12,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 mod places;
+mod sightings;
 mod times;
 
 pub use places::{CameraPlaces, ListPlaces, PLACES};
+pub use sightings::{SIGHTINGS, Service, Sighting, Sightings, sightings};
 pub use times::{BUCKETS, DecisionTimes};
 
 use crate::config::{Mac, Mode};
@@ -163,6 +165,8 @@ pub struct Shard {
     pub times: DecisionTimes,
     /// Events that found no room.
     pub suppressed: Counter,
+    /// Sightings that found no room.
+    pub unsighted: Counter,
     /// Milliseconds since the process began at which the thread last finished a turn.
     alive: Counter,
     /// The same, plus one, at which it last received a packet; 0: never.
@@ -182,6 +186,7 @@ impl Shard {
             tunnels: Default::default(),
             times: DecisionTimes::default(),
             suppressed: Counter::default(),
+            unsighted: Counter::default(),
             alive: Counter::default(),
             held: Counter::default(),
             heard: Heard::default(),

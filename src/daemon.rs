@@ -23,7 +23,7 @@ use crate::control::reload::{Reloader, Reloading, reloader, write_snapshot};
 use crate::control::server::{self, Desk};
 use crate::control::store::Store;
 use crate::control::watch::Watch;
-use crate::counters::{CameraPlaces, ListPlaces, events};
+use crate::counters::{CameraPlaces, ListPlaces, Sightings, events, sightings};
 use crate::evidence::{Evidence, Recorder};
 use crate::failure::{ExitStatus, Failure};
 use crate::ruleset::{Follower, Published, Snapshots};
@@ -86,6 +86,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let (failed, failures) = mpsc::unbounded_channel();
     let (event_sender, event_receiver) = events();
+    let (sighting_sender, sighting_receiver) = sightings();
     let cameras = Arc::new(CameraPlaces::new(&config.cameras.named));
 
     surroundings::refuse_enslaved(&config)?;
@@ -127,8 +128,14 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     let _socket_file = SocketFile(&config.control_socket);
 
     let mut threads = Vec::new();
-    let recorder =
-        Recorder::new(evidence, event_receiver, lists, cameras.clone(), published.clone());
+    let recorder = Recorder::new(
+        evidence,
+        (event_receiver, sighting_receiver),
+        lists,
+        cameras.clone(),
+        published.clone(),
+        &config.state_folder,
+    );
     threads.push(spawn("kordon-evidence", {
         let stop = Arc::clone(&stop);
         move || recorder.run(&stop)
@@ -142,10 +149,18 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     let mut packet_threads = Vec::new();
     for queue in queues {
         let account = queue.account(&cameras, &event_sender, &config);
+        let accounts = (account, Sightings::new(sighting_sender.clone()));
         let follower = Follower::new(Arc::clone(&published));
-        packet_threads.push(queue.spawn(follower, account, began, &stop, &failed, fault.take())?);
+        packet_threads.push(queue.spawn(
+            follower,
+            accounts,
+            began,
+            &stop,
+            &failed,
+            fault.take(),
+        )?);
     }
-    drop(event_sender);
+    drop((event_sender, sighting_sender));
 
     let keeper = match keeper {
         Some(keeper) => keeper,

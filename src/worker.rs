@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::config::Mode;
-use crate::counters::Account;
+use crate::counters::{Account, Sightings};
 use crate::decide::{Decisions, Memory, decide_all};
 use crate::failure::Failure;
 use crate::queue::{BATCH, PacketQueue};
@@ -28,6 +28,7 @@ pub struct Worker<Q> {
     queue: Q,
     rules: Follower,
     account: Account,
+    sightings: Sightings,
     began: Instant,
     memory: Memory,
     decisions: Decisions,
@@ -47,6 +48,7 @@ impl<Q: PacketQueue> Worker<Q> {
         queue: Q,
         rules: Follower,
         account: Account,
+        sightings: Sightings,
         began: Instant,
         stance: Arc<Stance>,
         mark: Mark,
@@ -56,7 +58,19 @@ impl<Q: PacketQueue> Worker<Q> {
         let decisions = Decisions::for_batches_of(BATCH);
         let memory = Memory::new(RandomState::new().hash_one(0));
         let unsettled = true;
-        Worker { queue, rules, account, began, memory, decisions, stance, posted, mark, unsettled }
+        Worker {
+            queue,
+            rules,
+            account,
+            sightings,
+            began,
+            memory,
+            decisions,
+            stance,
+            posted,
+            mark,
+            unsettled,
+        }
     }
 
     /// Judges packets until told to stop.
@@ -84,7 +98,9 @@ impl<Q: PacketQueue> Worker<Q> {
         let rules = self.rules.current();
         let received = Instant::now();
         let batch = (0..count).map(|index| self.queue.held(index));
-        self.memory.tick(received.duration_since(self.began).as_secs() as u32);
+        let now = received.duration_since(self.began).as_secs() as u32;
+        self.memory.tick(now);
+        self.sightings.tick(now);
         self.memory.interfaces.learn(
             rules,
             batch.clone().map(|held| held.interface),
@@ -96,7 +112,9 @@ impl<Q: PacketQueue> Worker<Q> {
             self.account.shard().times.note(received.elapsed() / count as u32);
         }
         for (index, decision) in self.decisions.iter().enumerate() {
-            let answer = self.account.count(rules, self.queue.held(index), decision);
+            let held = self.queue.held(index);
+            let answer = self.account.count(rules, held, decision);
+            self.sightings.note(self.account.shard(), held, decision, answer);
             self.queue.judge(index, answer);
         }
         let since_start = received.duration_since(self.began);
@@ -134,7 +152,7 @@ impl<Q: PacketQueue> Worker<Q> {
 }
 
 /// The name of the interface with this number, if it is still there.
-fn interface_name(number: u32) -> Option<String> {
+pub fn interface_name(number: u32) -> Option<String> {
     nix::net::if_::if_indextoname(number).ok()?.into_string().ok()
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kordon::config::Mode;
-use kordon::counters::{Account, CameraPlaces, Shard, events};
+use kordon::counters::{Account, CameraPlaces, Shard, Sightings, events, sightings};
 use kordon::failure::Failure;
 use kordon::packet::Held;
 use kordon::queue::{BATCH, NativeQueue, NfqQueue, PacketQueue, QueueSettings};
@@ -211,7 +211,8 @@ pub(super) fn worker<Q: PacketQueue>(queue: Q, rules: &Arc<Published>) -> Worker
     let (send, _) = events();
     let account = Account::new(Arc::new(Shard::new(0)), cameras, send, Mode::Enforce);
     let (rules, stance) = (Follower::new(Arc::clone(rules)), Arc::new(Stance::new(Terms::CLOSED)));
-    Worker::new(queue, rules, account, Instant::now(), stance, settings().accept_mark)
+    let sighted = Sightings::new(sightings().0);
+    Worker::new(queue, rules, account, sighted, Instant::now(), stance, settings().accept_mark)
 }
 
 /// A queue whose packets are judged with another destination each: addresses of the table in turn.

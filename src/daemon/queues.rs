@@ -20,7 +20,7 @@ use super::fault::{Dying, Fault};
 use super::spawn;
 use crate::config::{Config, QueueBackend};
 use crate::control::store::{self, Store};
-use crate::counters::{Account, CameraPlaces, Event, Shard};
+use crate::counters::{Account, CameraPlaces, Event, Shard, Sightings};
 use crate::failure::{ExitStatus, Failure};
 use crate::queue::{NativeQueue, NfqQueue, NotAdopted, PacketQueue, QueueSettings, Stored};
 use crate::ruleset::Follower;
@@ -217,7 +217,7 @@ impl Opened {
     pub(super) fn spawn(
         self,
         rules: Follower,
-        account: Account,
+        (account, sightings): (Account, Sightings),
         began: Instant,
         stop: &Arc<AtomicBool>,
         failed: &mpsc::UnboundedSender<Failure>,
@@ -242,15 +242,16 @@ impl Opened {
         let (number, (stance, mark)) = (self.number, self.terms);
         match self.queue {
             AnyBackend::Native(queue) if fault == Some(Fault::DieWithABatch) => {
-                let worker = Worker::new(Dying(*queue), rules, account, began, stance, mark);
+                let worker =
+                    Worker::new(Dying(*queue), rules, account, sightings, began, stance, mark);
                 spawn_worker(number, worker, stop, failed)
             }
             AnyBackend::Native(queue) => {
-                let worker = Worker::new(*queue, rules, account, began, stance, mark);
+                let worker = Worker::new(*queue, rules, account, sightings, began, stance, mark);
                 spawn_worker(number, worker, stop, failed)
             }
             AnyBackend::Nfq(queue) => {
-                let worker = Worker::new(*queue, rules, account, began, stance, mark);
+                let worker = Worker::new(*queue, rules, account, sightings, began, stance, mark);
                 spawn_worker(number, worker, stop, failed)
             }
         }

@@ -1,22 +1,27 @@
-//! What was blocked: flows to listed destinations, logged once at first and then in summaries.
+//! What was blocked: flows to listed destinations, logged once at first and then in summaries; and who sends what.
 //!
 //! Invariants: memory and log lines are bounded whatever the cameras send; what finds no room is counted
-//! ([`Evidence::suppressed`]), never lost in silence. Runs on a thread of its own and never holds up a
+//! ([`Evidence::suppressed`], [`cameras::NoRoom`]), never lost in silence. Runs on a thread of its own and never holds up a
 //! packet thread.
 
+pub mod cameras;
 mod flows;
+mod keeper;
 
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::counters::{CameraPlaces, EVENTS, Event, ListPlaces};
+use crate::counters::{CameraPlaces, EVENTS, Event, ListPlaces, Sighting};
 use crate::explain;
 use crate::ruleset::Published;
 use crate::verdict::Reason;
 
+use cameras::Cameras;
 use flows::{Flow, FlowKey, Flows};
+use keeper::Keeper;
 
 /// How long the thread sleeps when no event waits; a first event is logged within this time.
 const NAP: Duration = Duration::from_millis(20);
@@ -27,9 +32,15 @@ const SUMMARY: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Evidence {
     suppressed: AtomicU64,
+    cameras: Mutex<Cameras>,
 }
 
 impl Evidence {
+    /// Who sends what; the evidence thread waits while this is held.
+    pub fn cameras(&self) -> MutexGuard<'_, Cameras> {
+        self.cameras.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Events that were counted but not logged, for want of room.
     pub fn suppressed(&self) -> u64 {
         self.suppressed.load(Ordering::Relaxed)
@@ -44,25 +55,32 @@ pub struct Recorder {
     cameras: Arc<CameraPlaces>,
     rules: Arc<Published>,
     flows: Flows,
+    keeper: Keeper,
 }
 
 impl Recorder {
-    /// A recorder of what the packet threads send.
+    /// A recorder of what the packet threads send, which keeps its record of cameras in this folder.
     pub fn new(
         evidence: Arc<Evidence>,
-        events: Receiver<Event>,
+        (events, sightings): (Receiver<Event>, Receiver<Sighting>),
         lists: Arc<ListPlaces>,
         cameras: Arc<CameraPlaces>,
         rules: Arc<Published>,
+        folder: &Path,
     ) -> Self {
-        Recorder { evidence, events, lists, cameras, rules, flows: Flows::new(Instant::now()) }
+        let keeper =
+            Keeper::new(Arc::clone(&evidence), sightings, Arc::clone(&cameras), folder.to_owned());
+        let flows = Flows::new(Instant::now());
+        Recorder { evidence, events, lists, cameras, rules, flows, keeper }
     }
 
     /// Records until told to stop, then writes the last summaries.
     pub fn run(mut self, stop: &AtomicBool) {
         let mut summary_due = Instant::now() + SUMMARY;
+        self.keeper.begin();
         while !stop.load(Ordering::Relaxed) {
-            let idle = self.drain();
+            let idle = self.drain() & self.keeper.drain();
+            self.keeper.save_if_due();
             if Instant::now() >= summary_due {
                 self.summarise();
                 summary_due = Instant::now() + SUMMARY;
@@ -73,6 +91,8 @@ impl Recorder {
         }
         self.drain();
         self.summarise();
+        self.keeper.drain();
+        self.keeper.end();
     }
 
     /// Takes what waits; returns whether nothing did.

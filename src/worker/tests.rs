@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use super::*;
 use crate::config::{Action, Mode};
-use crate::counters::{CameraPlaces, Event, Shard, events};
+use crate::counters::{CameraPlaces, Event, Shard, Sighting, events, sightings};
 use crate::failure::ExitStatus;
 use crate::packet::{Held, synthetic};
 use crate::ruleset::{Builder, Published, Ruleset};
@@ -124,18 +124,28 @@ struct Bench {
     stance: Arc<Stance>,
     // The sender fails where nobody holds the other end.
     _events: Receiver<Event>,
+    sightings: Receiver<Sighting>,
 }
 
 fn bench(queue: FakeQueue, rules: Ruleset, mode: Mode) -> Bench {
     let shard = Arc::new(Shard::new(0));
     let (sender, receiver) = events();
+    let (reports, sighted) = sightings();
     let account = Account::new(Arc::clone(&shard), Arc::new(CameraPlaces::new(&[])), sender, mode);
     let published = Arc::new(Published::new(rules));
     let follower = Follower::new(Arc::clone(&published));
     let terms = Terms { enforce: mode == Mode::Enforce, ..Terms::CLOSED };
     let stance = Arc::new(Stance::new(terms));
-    let worker = Worker::new(queue, follower, account, Instant::now(), Arc::clone(&stance), MARK);
-    Bench { worker, shard, published, stance, _events: receiver }
+    let worker = Worker::new(
+        queue,
+        follower,
+        account,
+        Sightings::new(reports),
+        Instant::now(),
+        Arc::clone(&stance),
+        MARK,
+    );
+    Bench { worker, shard, published, stance, _events: receiver, sightings: sighted }
 }
 
 /// Batches of these sizes, packets numbered through; every third goes to a listed address, every fifth
@@ -194,6 +204,27 @@ fn monitor_mode_answers_accept_and_counts_what_it_would_drop() {
     let dropped: u64 = bench.shard.lists[0].dropped.iter().map(|v| v.packets.get()).sum();
     let due = due.iter().filter(|(_, verdict)| *verdict == Verdict::Drop).count();
     assert_eq!((would, dropped), (due as u64, 0));
+}
+
+#[test]
+fn who_sends_what_is_reported_once_a_minute_with_the_answer_that_was_given() {
+    for mode in [Mode::Enforce, Mode::Monitor] {
+        let (batches, _) = batches(&[64, 64]);
+        let (queue, _) = FakeQueue::new(batches);
+        let mut bench = bench(queue, blocking(&["203.0.113.0/24"]), mode);
+        for _ in 0..3 {
+            bench.worker.turn().unwrap();
+        }
+        let mut seen: Vec<_> = bench
+            .sightings
+            .try_iter()
+            .map(|one| (one.addresses.destination(), one.reason.passes(), one.dropped))
+            .collect();
+        seen.sort_unstable();
+        let dropped = mode == Mode::Enforce;
+        assert_eq!(seen, [(OTHER, true, false), (LISTED, false, dropped)]);
+        assert_eq!(bench.shard.unsighted.get(), 0);
+    }
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! Who sends what: each sender, destination and service once a minute at most, from each packet thread.
+//!
+//! Invariants: a packet whose like was reported within the minute costs one look into a table of tags; nothing here
+//! allocates, blocks or asks for the time. What finds no room on the way is counted ([`Shard::unsighted`]).
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::Shard;
+use crate::config::Mac;
+use crate::decide::Decision;
+use crate::packet::{Addresses, Headers, Held};
+use crate::verdict::{Reason, Verdict};
+
+/// Sightings that wait for the evidence thread; beyond it they are counted and dropped.
+pub const SIGHTINGS: usize = 8_192;
+/// Sets of tags that one packet thread remembers: 128 KiB, of which as many lines are touched as there are flows.
+const SETS: usize = 1 << SET_BITS;
+const SET_BITS: u32 = 11;
+/// Tags in a set: one line of the cache. With one alone, some of a thousand flows would share a place and be reported
+/// with each packet; so one in a thousand does at 5,000 flows.
+const WAYS: usize = 8;
+/// Seconds for which a tag is the same.
+const SPAN: u32 = 60;
+/// Ports from here on are given to whoever asks for any (Linux: `ip_local_port_range`; RFC 6335 begins later).
+const EPHEMERAL: u16 = 32_768;
+
+/// What a packet's ports are about.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Service {
+    /// No ports, or they were not to be seen.
+    None,
+    /// The destination's port.
+    At(u16),
+    /// The sender's own port: it answers a port that was given to whoever asked.
+    Own(u16),
+}
+
+impl Service {
+    /// What source and destination port are about. Each question comes from another high port: the answers to a
+    /// recorder would otherwise be a new service with each connection.
+    #[inline]
+    pub fn of(ports: Option<(u16, u16)>) -> Service {
+        match ports {
+            None => Service::None,
+            Some((own, other)) if own < EPHEMERAL && other >= EPHEMERAL => Service::Own(own),
+            Some((_, other)) => Service::At(other),
+        }
+    }
+
+    fn bits(self) -> u64 {
+        match self {
+            Service::None => 0,
+            Service::At(port) => 1 << 16 | u64::from(port),
+            Service::Own(port) => 2 << 16 | u64::from(port),
+        }
+    }
+}
+
+/// A packet, as a packet thread reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// Sender and destination.
+    pub addresses: Addresses,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// What its ports are about.
+    pub service: Service,
+    /// The MAC address that it came from.
+    pub mac: Option<Mac>,
+    /// The number of the interface that it came by; 0 where the kernel does not say.
+    pub interface: u32,
+    /// Why it met what it met.
+    pub reason: Reason,
+    /// Dropped, whatever the reason's verdict.
+    pub dropped: bool,
+}
+
+/// The newest tag first; 0: none.
+#[derive(Clone, Default)]
+#[repr(align(64))]
+struct Set([u64; WAYS]);
+
+/// What one packet thread has reported within the minute, and the way to the evidence thread.
+pub struct Sightings {
+    /// By the first bits of their tags.
+    sets: Box<[Set]>,
+    /// So that nobody can choose addresses whose tags meet.
+    seed: [u64; 4],
+    minute: u64,
+    reports: SyncSender<Sighting>,
+}
+
+impl Sightings {
+    /// Nothing reported yet.
+    pub fn new(reports: SyncSender<Sighting>) -> Self {
+        let random = RandomState::new();
+        let seed = [0_u64, 1, 2, 3].map(|place| random.hash_one(place));
+        let sets = vec![Set::default(); SETS].into_boxed_slice();
+        Sightings { sets, seed, minute: 0, reports }
+    }
+
+    /// Takes note of the time, in whole seconds since any moment that stays the same; once per batch.
+    #[inline]
+    pub fn tick(&mut self, now: u32) {
+        self.minute = u64::from(now / SPAN);
+    }
+
+    /// Reports a packet that got this answer, unless its like was reported within the minute.
+    #[inline]
+    pub fn note(&mut self, shard: &Shard, held: Held<'_>, decision: &Decision, answer: Verdict) {
+        let Some(headers) = &decision.headers else { return };
+        let service = Service::of(headers.ports);
+        let outcome =
+            u64::from(decision.reason.passes()) << 1 | u64::from(answer == Verdict::Accept);
+        let tag = self.tag(headers, service, held, outcome);
+        let Some(Set(tags)) = self.sets.get_mut((tag >> (64 - SET_BITS)) as usize) else { return };
+        if tags.contains(&tag) {
+            return;
+        }
+        // Tags of a minute that is over are the oldest, and go first.
+        tags.rotate_right(1);
+        if let Some(newest) = tags.first_mut() {
+            *newest = tag;
+        }
+        self.report(shard, headers, service, held, decision, answer);
+    }
+
+    /// Never 0.
+    #[inline]
+    fn tag(&self, headers: &Headers, service: Service, held: Held<'_>, outcome: u64) -> u64 {
+        let [a, b, c, d] = self.seed;
+        let addresses = match headers.addresses {
+            Addresses::V4 { source, destination } => {
+                u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits())
+            }
+            Addresses::V6 { source, destination } => {
+                let (source, destination) = (source.to_bits(), destination.to_bits());
+                let half = folded((source >> 64) as u64 ^ c, source as u64 ^ d);
+                half ^ folded((destination >> 64) as u64 ^ d, destination as u64 ^ a)
+                    .rotate_left(32)
+            }
+        };
+        let what =
+            self.minute << 32 | outcome << 28 | u64::from(headers.protocol) << 20 | service.bits();
+        let mac = held.mac.map_or(0, |mac| {
+            let [m, n, o, p, q, r] = mac.0;
+            u64::from_be_bytes([0, 1, m, n, o, p, q, r])
+        });
+        folded(folded(addresses ^ a, what ^ b) ^ mac, c) | 1
+    }
+
+    /// Not on the way of most packets.
+    #[cold]
+    fn report(
+        &self,
+        shard: &Shard,
+        headers: &Headers,
+        service: Service,
+        held: Held<'_>,
+        decision: &Decision,
+        answer: Verdict,
+    ) {
+        let sighting = Sighting {
+            addresses: headers.addresses,
+            protocol: headers.protocol,
+            service,
+            mac: held.mac,
+            interface: held.interface,
+            reason: decision.reason,
+            dropped: answer == Verdict::Drop,
+        };
+        if self.reports.try_send(sighting).is_err() {
+            shard.unsighted.add(1);
+        }
+    }
+}
+
+/// Both halves of a product of 128 bits, as one: every bit of either factor tells on most bits.
+#[inline]
+fn folded(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// The way of sightings from packet threads to the evidence thread. Sending never blocks.
+pub fn sightings() -> (SyncSender<Sighting>, Receiver<Sighting>) {
+    sync_channel(SIGHTINGS)
+}
+
+#[cfg(test)]
+mod tests;
