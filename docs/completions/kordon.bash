@@ -22,6 +22,9 @@ _kordon() {
             kordon,block)
                 cmd="kordon__subcmd__block"
                 ;;
+            kordon,cameras)
+                cmd="kordon__subcmd__cameras"
+                ;;
             kordon,check)
                 cmd="kordon__subcmd__check"
                 ;;
@@ -112,11 +115,32 @@ _kordon() {
             kordon__subcmd__block__subcmd__help,remove)
                 cmd="kordon__subcmd__block__subcmd__help__subcmd__remove"
                 ;;
+            kordon__subcmd__cameras,help)
+                cmd="kordon__subcmd__cameras__subcmd__help"
+                ;;
+            kordon__subcmd__cameras,learn)
+                cmd="kordon__subcmd__cameras__subcmd__learn"
+                ;;
+            kordon__subcmd__cameras,show)
+                cmd="kordon__subcmd__cameras__subcmd__show"
+                ;;
+            kordon__subcmd__cameras__subcmd__help,help)
+                cmd="kordon__subcmd__cameras__subcmd__help__subcmd__help"
+                ;;
+            kordon__subcmd__cameras__subcmd__help,learn)
+                cmd="kordon__subcmd__cameras__subcmd__help__subcmd__learn"
+                ;;
+            kordon__subcmd__cameras__subcmd__help,show)
+                cmd="kordon__subcmd__cameras__subcmd__help__subcmd__show"
+                ;;
             kordon__subcmd__help,allow)
                 cmd="kordon__subcmd__help__subcmd__allow"
                 ;;
             kordon__subcmd__help,block)
                 cmd="kordon__subcmd__help__subcmd__block"
+                ;;
+            kordon__subcmd__help,cameras)
+                cmd="kordon__subcmd__help__subcmd__cameras"
                 ;;
             kordon__subcmd__help,check)
                 cmd="kordon__subcmd__help__subcmd__check"
@@ -177,6 +201,12 @@ _kordon() {
                 ;;
             kordon__subcmd__help__subcmd__block,remove)
                 cmd="kordon__subcmd__help__subcmd__block__subcmd__remove"
+                ;;
+            kordon__subcmd__help__subcmd__cameras,learn)
+                cmd="kordon__subcmd__help__subcmd__cameras__subcmd__learn"
+                ;;
+            kordon__subcmd__help__subcmd__cameras,show)
+                cmd="kordon__subcmd__help__subcmd__cameras__subcmd__show"
                 ;;
             kordon__subcmd__help__subcmd__lists,diff)
                 cmd="kordon__subcmd__help__subcmd__lists__subcmd__diff"
@@ -320,7 +350,7 @@ _kordon() {
 
     case "${cmd}" in
         kordon)
-            opts="-c -h -V --config --socket --help --version run check setup doctor why lists status reload block allow mode pause resume restart rules help"
+            opts="-c -h -V --config --socket --help --version run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -725,6 +755,176 @@ _kordon() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kordon__subcmd__cameras)
+            opts="-o -c -h --output --config --socket --help show learn help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__cameras__subcmd__help)
+            opts="show learn help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__cameras__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__cameras__subcmd__help__subcmd__learn)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__cameras__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__cameras__subcmd__learn)
+            opts="-o -c -h --since --name --write --output --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__cameras__subcmd__show)
+            opts="-o -c -h --output --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kordon__subcmd__check)
             opts="-o -c -h --against-running --output --config --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -794,7 +994,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help)
-            opts="run check setup doctor why lists status reload block allow mode pause resume restart rules help"
+            opts="run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -906,6 +1106,48 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__block__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__cameras)
+            opts="show learn"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__cameras__subcmd__learn)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__cameras__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

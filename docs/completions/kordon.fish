@@ -34,6 +34,7 @@ complete -c kordon -n "__fish_kordon_needs_command" -f -a "setup" -d 'Write a co
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "why" -d 'What an address, a prefix or an AS number meets, by which list and on what basis'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "lists" -d 'What each list holds, how old it is, what it met, and on what it rests'
+complete -c kordon -n "__fish_kordon_needs_command" -f -a "cameras" -d 'Who sends what, and what a policy that drops the rest would have to let through'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "status" -d 'How the running daemon is doing'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
 complete -c kordon -n "__fish_kordon_needs_command" -f -a "block" -d 'Block prefixes at once and for a time, beside the lists'
@@ -139,6 +140,32 @@ complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_sub
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "failed" -d 'Lines of a list that are wrong and were left out, or would be'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "disagreements" -d 'Prefixes that one origin table gives to a listed AS number and another one to others'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'
+csv\t'For spreadsheets'"
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -f -a "show" -d 'What one camera sends to'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -f -a "learn" -d 'Propose an allow list and a policy that drops the rest, from what was seen to pass'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'
+csv\t'For spreadsheets'"
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from show" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from show" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -l since -d 'Only what passed within this time (1s to 90d), such as 7d' -r
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -l name -d 'The name of the policy and of its list' -r
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -l write -d 'Write NAME.toml and NAME.txt into this folder instead of printing them' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'"
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from help" -f -a "show" -d 'What one camera sends to'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from help" -f -a "learn" -d 'Propose an allow list and a policy that drops the rest, from what was seen to pass'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand status" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'"
 complete -c kordon -n "__fish_kordon_using_subcommand status" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
@@ -269,27 +296,30 @@ complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_sub
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "apply" -d 'Put gate and hold in place (gate first)'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Take hold and gate away (hold first): everything passes unjudged until `apply`'
 complete -c kordon -n "__fish_kordon_using_subcommand rules; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "why" -d 'What an address, a prefix or an AS number meets, by which list and on what basis'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "lists" -d 'What each list holds, how old it is, what it met, and on what it rests'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "status" -d 'How the running daemon is doing'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "block" -d 'Block prefixes at once and for a time, beside the lists'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "allow" -d 'Exempt prefixes at once and for a time, beside the lists'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "mode" -d 'Show the mode, or change it while packets flow'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "resume" -d 'End a pause early'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "restart" -d 'Check what the next daemon will read, then have systemd restart it; packets wait meanwhile'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
-complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists status reload block allow mode pause resume restart rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "run" -d 'Run in the foreground: hold, judge, answer (what the service does)'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "check" -d 'Check configuration, lists and rules without touching anything'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "setup" -d 'Write a configuration for an interface, after showing the difference'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "doctor" -d 'What is wrong on this gateway, and what mends it; changes nothing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "why" -d 'What an address, a prefix or an AS number meets, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "lists" -d 'What each list holds, how old it is, what it met, and on what it rests'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "cameras" -d 'Who sends what, and what a policy that drops the rest would have to let through'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "status" -d 'How the running daemon is doing'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "reload" -d 'Read configuration and lists again and put them in force, or say what is wrong'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "block" -d 'Block prefixes at once and for a time, beside the lists'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "allow" -d 'Exempt prefixes at once and for a time, beside the lists'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "mode" -d 'Show the mode, or change it while packets flow'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "pause" -d 'Let blocked packets pass for a while; ends by itself'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "resume" -d 'End a pause early'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "restart" -d 'Check what the next daemon will read, then have systemd restart it; packets wait meanwhile'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "rules" -d 'Show, test, apply, verify or remove the hold and gate rules in the kernel'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and not __fish_seen_subcommand_from run check setup doctor why lists cameras status reload block allow mode pause resume restart rules help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "show" -d 'Everything about one list'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "diff" -d 'What a new list file names that an old one does not, and the other way round'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "sniff" -d 'What a file looks like: format, kind, entries, and what is wrong with it'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "failed" -d 'Lines of a list that are wrong and were left out, or would be'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "disagreements" -d 'Prefixes that one origin table gives to a listed AS number and another one to others'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from cameras" -f -a "show" -d 'What one camera sends to'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from cameras" -f -a "learn" -d 'Propose an allow list and a policy that drops the rest, from what was seen to pass'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "add" -d 'Put prefixes in force at once, for a time'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "remove" -d 'End entries before their time'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "list" -d 'Show the entries given by command'

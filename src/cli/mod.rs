@@ -3,6 +3,7 @@
 //! stdout is data, stderr is talk. Every failure ends as one message on stderr and the exit status that its
 //! cause carries.
 
+mod cameras;
 mod check;
 mod doctor;
 mod duration;
@@ -83,6 +84,10 @@ enum Command {
         after_help = "Examples:\n  kordon lists\n  kordon lists show NAME\n  kordon lists -o csv"
     )]
     Lists(lists::Args),
+    /// Who sends what, and what a policy that drops the rest would have to let through
+    #[command(after_help = "Examples:\n  kordon cameras\n  kordon cameras show gate-3\n  \
+        kordon cameras learn --since 7d")]
+    Cameras(cameras::Args),
     /// How the running daemon is doing
     #[command(after_help = "Example: kordon status -o json")]
     Status(status::Args),
@@ -209,6 +214,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&place, &args),
         Command::Why(args) => why::run(&place, &args),
         Command::Lists(args) => lists::run(&place, &args),
+        Command::Cameras(args) => cameras::run(&place, &args),
         Command::Status(args) => status::run(&place, &args),
         Command::Reload(args) => reload::run(&place, &args),
         Command::Block(args) => entries::run(&place, Action::Block, args),

@@ -23,7 +23,7 @@ pub use formats::{ListFormat, OriginFormat};
 pub use load::{COPIED_TO_INSPECT, LIST_LIMIT, MADE_LISTS, ORIGIN_LIMIT};
 pub use policy::{Mac, PacketsConfig, PolicyConfig, TunnelAnswer, Tunnels, Unlisted};
 pub use socket::{control_socket, state_folder};
-pub use values::interface as interface_name;
+pub use values::{interface as interface_name, label as label_name};
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

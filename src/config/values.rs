@@ -12,7 +12,10 @@ pub(super) fn not_empty(text: &str) -> Result<String, String> {
 }
 
 /// A name that is a metric label, a word in messages and maybe a file name.
-pub(super) fn label(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// Why it is none.
+pub fn label(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if text.is_empty()
         || text.chars().count() > 64

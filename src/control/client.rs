@@ -82,6 +82,7 @@ fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer
         | Request::Lists { .. }
         | Request::Why { .. }
         | Request::Prefixes { .. }
+        | Request::Cameras { .. }
         | Request::Origins { .. } => SHORT_PATIENCE,
     };
     stream.set_read_timeout(Some(patience))?;

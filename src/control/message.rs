@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::cameras::{CamerasAnswer, CamerasOrder};
 use super::entries::{EntriesOrder, EntriesReport};
 use crate::config::Mode;
 use crate::explain::{Comparison, Explanation, ListReports, OriginExplanation, PrefixExplanation};
@@ -94,6 +95,11 @@ pub enum Request {
         /// The AS numbers.
         origins: Vec<u32>,
     },
+    /// Who sends what.
+    Cameras {
+        /// What of it.
+        order: CamerasOrder,
+    },
 }
 
 /// What shall happen to the rules.
@@ -163,6 +169,8 @@ pub enum Answer {
     Prefixes(Vec<PrefixExplanation>),
     /// To [`Request::Origins`].
     Origins(Vec<OriginExplanation>),
+    /// To [`Request::Cameras`].
+    Cameras(Box<CamerasAnswer>),
     /// The request was refused or failed.
     Error {
         /// The exit status for the command that asked.
@@ -201,6 +209,7 @@ impl Answer {
             | Answer::Compare(_)
             | Answer::Prefixes(_)
             | Answer::Origins(_)
+            | Answer::Cameras(_)
             | Answer::Why(_)) => Ok(answer),
         }
     }
@@ -256,6 +265,19 @@ mod tests {
                 r#"{"command":"entries","order":{"remove":{"action":"block","prefixes":["192.0.2.0/24"]}}}"#,
             ),
             (
+                Request::Cameras { order: CamerasOrder::All },
+                r#"{"command":"cameras","order":"all"}"#,
+            ),
+            (
+                Request::Cameras {
+                    order: CamerasOrder::Learn {
+                        cameras: vec!["gate-3".to_owned()],
+                        since: Some(60),
+                    },
+                },
+                r#"{"command":"cameras","order":{"learn":{"cameras":["gate-3"],"since":60}}}"#,
+            ),
+            (
                 Request::Why { addresses: vec![address], camera: None },
                 r#"{"command":"why","addresses":["192.0.2.1"]}"#,
             ),
@@ -276,6 +298,8 @@ mod tests {
             r#"{"command":"entries","order":{"list":{"action":"drop"}}}"#,
             r#"{"command":"entries","order":{"remove":{"action":"block","prefixes":["x"]}}}"#,
             r#"{"command":"entries","order":{"list":{"action":"block","all":true}}}"#,
+            r#"{"command":"cameras"}"#,
+            r#"{"command":"cameras","order":{"show":{"name":"a","all":true}}}"#,
             r#"{"command":"mode","order":{"set":{"mode":"off"}}}"#,
             r#"{"command":"mode","order":{"set":{"mode":"monitor","for":1}}}"#,
             r#"{"command":"mode","order":{"pause":{"seconds":-1,"why":"x"}}}"#,

@@ -4,6 +4,7 @@
 pub mod additions;
 mod ask;
 pub mod caller;
+pub mod cameras;
 pub mod changes;
 pub mod client;
 pub mod compare;

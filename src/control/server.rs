@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::additions::Additions;
 use super::ask;
 use super::caller::Caller;
+use super::cameras;
 use super::changes::{Changes, Kind};
 use super::compare::Comparer;
 use super::message::{self, ADDRESSES, Answer, ModeOrder, Request, RulesOrder, STRETCHES};
@@ -180,6 +181,7 @@ fn claim(request: &Request) -> Option<&str> {
         | Request::Compare { .. }
         | Request::Prefixes { .. }
         | Request::Origins { .. }
+        | Request::Cameras { .. }
         | Request::Why { .. } => None,
     }
 }
@@ -204,6 +206,7 @@ fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
         | Request::Compare { .. }
         | Request::Prefixes { .. }
         | Request::Origins { .. }
+        | Request::Cameras { .. }
         | Request::Why { .. } => return None,
     };
     (!caller.is_trusted())
@@ -300,6 +303,13 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
         Request::Origins { origins } => {
             match carry_out(desk, move |desk| Ok(ask::origins(&desk.observed, &origins))).await {
                 Ok(answers) => Answer::Origins(answers),
+                Err(failure) => failure.into(),
+            }
+        }
+        Request::Cameras { order } => {
+            let job = move |desk: &Desk| cameras::by_daemon(&desk.observed, &order);
+            match carry_out(desk, job).await {
+                Ok(answer) => Answer::Cameras(Box::new(answer)),
                 Err(failure) => failure.into(),
             }
         }

@@ -9,6 +9,9 @@
 
 mod contact;
 mod file;
+mod learn;
+mod report;
+mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -24,6 +27,9 @@ use contact::{minute, pairs};
 pub use contact::{Contact, Outcome, Talk};
 pub use file::read;
 pub(super) use file::{text, write};
+pub use learn::{Allowed, LeftOut, Proposal, ProposedCamera, Use, propose};
+pub use report::{CameraReport, CamerasReport, ContactReport, OTHER};
+pub use services::service;
 
 /// The most source addresses, declared ones not counted.
 pub const SENDERS: usize = 2_048;
