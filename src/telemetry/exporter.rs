@@ -237,6 +237,17 @@ fn traffic(page: &mut Page, observed: &Observed) {
     page.put(&families::CAMERA_PACKETS, by_camera(|camera| camera.packets.get()));
     page.put(&families::CAMERA_DROPPED, by_camera(|camera| camera.dropped.get()));
     page.put(&families::CAMERA_WOULD_DROP, by_camera(|camera| camera.would_drop.get()));
+    let record = observed.evidence.cameras();
+    // Not yet read: nobody was forgotten.
+    if record.since > 0 {
+        let [declared, others] = record.seen(|address| observed.cameras.name(address).is_some());
+        let seen = [("yes", declared), ("no", others)];
+        page.put(
+            &families::CAMERAS_SEEN,
+            seen.map(|(label, n)| (vec![label.to_owned()], n as f64)),
+        );
+    }
+    drop(record);
     page.push(&families::DURATION, vec![durations(observed)]);
 }
 

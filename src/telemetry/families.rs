@@ -128,4 +128,6 @@ declare! {
         "Packets dropped, by declared camera; the others are _other.";
     CAMERA_WOULD_DROP: Counter "kordon_camera_packets_would_drop_total" ["camera"]
         "Packets that would have been dropped, by declared camera; the others are _other.";
+    CAMERAS_SEEN: Gauge "kordon_cameras_seen" ["declared"]
+        "Source addresses that were seen, of declared cameras (yes) and of others (no). Those of which only forged packets came do not count; those that are silent for 90 days are forgotten.";
 }

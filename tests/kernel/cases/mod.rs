@@ -2,6 +2,7 @@
 
 mod audit;
 mod boot;
+mod cameras;
 mod commands;
 mod documents;
 mod failures;
@@ -179,6 +180,9 @@ pub(crate) const CASES: &[Case] = &[
     once("list_that_breaks_its_reader_is_refused_and_the_daemon_lives", lists::broken_reader),
     once("withdrawn_prefix_stays_blocked_over_a_restart", lists::withdrawn),
     once("why_splits_a_prefix_as_its_packets_are_judged", lists::stretches),
+    once("what_was_learned_passes_under_the_policy_and_nothing_else_does", cameras::learn),
+    once("forged_senders_are_marked_and_never_learned", cameras::forged),
+    once("record_of_cameras_outlives_the_daemon_and_begins_anew_when_damaged", cameras::kept),
     case("mode_is_changed_while_packets_flow", mode::switch),
     once("mode_that_nobody_confirms_goes_back", mode::unconfirmed),
     once("commanded_mode_outlives_the_daemon_and_yields_to_the_configuration", mode::kept),

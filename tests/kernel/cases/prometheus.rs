@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::lab::daemon::{CONFIG, Daemon};
 use crate::lab::topology::*;
+use crate::lab::traffic::Stream;
 use crate::lab::{Context, Res, rules, wait_until};
 use crate::{Bench, Site};
 
@@ -121,6 +122,11 @@ pub(super) fn alerts(bench: &Bench<'_>) -> Res {
     prometheus.fires("KordonRulesMissing", &[])?;
     site.kordon_ok("rules apply --config kordon.toml")?;
     prometheus.ends("KordonRulesMissing")?;
+    prometheus.only_beacon()?;
+    // A second camera at the first one's port, which nobody declared.
+    let mut second = Stream::from(IpAddr::from([192, 0, 2, 11]), ALLOWED)?;
+    second.send_many(N)?;
+    prometheus.fires("KordonUndeclaredCamera", &[])?;
     prometheus.every_panel_shows_something()?;
 
     // Killed, and nobody starts it again.
