@@ -267,8 +267,7 @@ fn every_test_that_the_security_document_names_exists() {
         .collect();
     assert!(names.len() >= 10, "only {} tests named", names.len());
     for name in names {
-        let there =
-            cases.contains(&format!("\"{name}\"")) || pure.contains(&format!("fn {name}("));
+        let there = cases.contains(&format!("\"{name}\"")) || pure.contains(&format!("fn {name}("));
         assert!(there, "docs/security.md: no test {name}");
     }
 }

@@ -230,6 +230,8 @@ fn careful<T>(work: impl FnOnce() -> Res<T>) -> Res<T> {
         ("ipv4/conf/cam0/rp_filter", "1"),
         ("ipv4/conf/all/send_redirects", "0"),
         ("ipv4/conf/cam0/send_redirects", "0"),
+        ("ipv4/conf/all/accept_source_route", "0"),
+        ("ipv4/conf/all/accept_redirects", "0"),
     ];
     let read = |name: &str| std::fs::read_to_string(format!("/proc/sys/net/{name}"));
     let before: Vec<String> =
