@@ -159,7 +159,11 @@ pub(super) fn forged(bench: &Bench<'_>) -> Res {
     expect("the camera's own packets", &gate["forged"], Value::Null)?;
     let second = camera(&report, SECOND).ok_or("the forged one is missing")?;
     expect("all of it forged", &second["only_forged"], true)?;
-    expect("why", &second["forged"]["why"], "forged (a camera's MAC address with another address)")?;
+    expect(
+        "why",
+        &second["forged"]["why"],
+        "forged (a camera's MAC address with another address)",
+    )?;
     expect("its MAC address", &second["forged"]["mac"], mac()?)?;
     let table = site.kordon_ok(&format!("cameras {CONFIG}"))?;
     if !table.contains("ALL OF IT FORGED") {

@@ -120,10 +120,20 @@ pub(super) fn embedded_addresses(bench: &Bench<'_>) -> Res {
 
 pub(super) fn redirecting_headers(bench: &Bench<'_>) -> Res {
     // Otherwise the kernel itself refuses what carries a source route.
-    for interface in ["all", "cam0", "wan1"] {
+    source_routes("1")?;
+    let outcome = redirecting(bench);
+    source_routes("0")?;
+    outcome
+}
+
+fn source_routes(accept: &str) -> Res {
+    ["all", "cam0", "wan1"].iter().try_for_each(|interface| {
         let path = format!("/proc/sys/net/ipv4/conf/{interface}/accept_source_route");
-        std::fs::write(&path, "1").map_err(|error| format!("{path}: {error}"))?;
-    }
+        std::fs::write(&path, accept).map_err(|error| format!("{path}: {error}"))
+    })
+}
+
+fn redirecting(bench: &Bench<'_>) -> Res {
     let mut capture = Capture::start(Place::Out1)?;
     let datagram = |mark: &Mark| udp_between(4000, 5000, mark);
     let options = |name: &str, passes, options: &[u8]| {
