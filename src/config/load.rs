@@ -382,6 +382,8 @@ fn default_queue_count() -> u16 {
 mod lists;
 mod policies;
 
+pub use policies::CAMERA_LIMIT;
+
 use lists::shipped_groups;
 use policies::DraftPolicy;
 

@@ -20,7 +20,7 @@ pub use changes::needs_restart;
 pub use commanded::{Commanded, Found};
 pub use day::Day;
 pub use formats::{ListFormat, OriginFormat};
-pub use load::{COPIED_TO_INSPECT, LIST_LIMIT, MADE_LISTS, ORIGIN_LIMIT};
+pub use load::{CAMERA_LIMIT, COPIED_TO_INSPECT, LIST_LIMIT, MADE_LISTS, ORIGIN_LIMIT};
 pub use policy::{Mac, PacketsConfig, PolicyConfig, TunnelAnswer, Tunnels, Unlisted};
 pub use socket::{control_socket, state_folder};
 pub use values::{interface as interface_name, label as label_name};

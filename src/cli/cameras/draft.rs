@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::output::{counted, day};
-use crate::evidence::cameras::{Allowed, Proposal};
+use crate::evidence::cameras::{Allowed, Proposal, ProposedCamera};
 use crate::explain::RUNNING;
 
 /// Cameras and services named in one remark.
@@ -38,7 +38,7 @@ pub(super) fn toml(proposal: &Proposal, name: &str, path: &str) -> String {
     for silent in &proposal.silent {
         line(format_args!("# {silent}: nothing passed that could be allowed; not in the policy."));
     }
-    for camera in proposal.cameras.iter().filter(|camera| !camera.declared) {
+    for camera in proposal.cameras.iter().filter(|camera| camera.declare) {
         let addresses: Vec<String> = camera.addresses.iter().map(ToString::to_string).collect();
         line(format_args!("\n[[camera]]\nname = {}", quoted(&camera.name)));
         line(format_args!("address = {}", array(&addresses)));
@@ -55,7 +55,11 @@ pub(super) fn toml(proposal: &Proposal, name: &str, path: &str) -> String {
         "basis = {{ issuer = \"kordon cameras learn\", date = {} }}",
         day(proposal.now)
     ));
-    let cameras: Vec<String> = proposal.cameras.iter().map(|camera| camera.name.clone()).collect();
+    let named = |camera: &ProposedCamera| match camera.declared || camera.declare {
+        true => vec![camera.name.clone()],
+        false => camera.addresses.iter().map(ToString::to_string).collect(),
+    };
+    let cameras: Vec<String> = proposal.cameras.iter().flat_map(named).collect();
     line(format_args!("\n[[policy]]\nname = {}\ncameras = {}", quoted(name), array(&cameras)));
     for camera in &proposal.cameras {
         if let Some(policy) = &camera.policy {

@@ -1,8 +1,8 @@
 //! `kordon cameras learn`: the proposal printed, or written into a folder.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -70,7 +70,7 @@ fn write(proposal: &Proposal, name: &str, folder: &Path) -> Result<String, Failu
     }
     create(&list, &draft::list(proposal))?;
     create(&toml, &draft::toml(proposal, name, &list.display().to_string()))?;
-    let next = match proposal.cameras.iter().all(|camera| camera.declared) {
+    let next = match proposal.cameras.iter().all(|camera| !camera.declare) {
         true => "kordon check, kordon reload",
         false => "kordon check, kordon restart (a new [[camera]] needs one)",
     };
@@ -83,11 +83,10 @@ fn write(proposal: &Proposal, name: &str, folder: &Path) -> Result<String, Failu
 
 fn create(path: &Path, text: &str) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
-    let written = options
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = options.write(true).create_new(true).open(path).and_then(|mut file| {
+        // Whatever the umask: the daemon's user reads it.
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        file.write_all(text.as_bytes())
+    });
     written.map_err(|error| Failure::reading(path, &error))
 }

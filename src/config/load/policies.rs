@@ -16,7 +16,7 @@ use crate::failure::{ExitStatus, Failure};
 use crate::verdict::Tunnel;
 
 /// The most cameras with a name (each is a label value of metrics).
-const CAMERA_LIMIT: usize = 256;
+pub const CAMERA_LIMIT: usize = 256;
 /// The most policies: each that has lists of its own has a table of its own.
 const POLICY_LIMIT: usize = 32;
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{Cameras, Contact, Outcome, Sender, Talk, service};
-use crate::config::{Action, Mac};
+use crate::config::{Action, CAMERA_LIMIT, Mac};
 use crate::explain;
 use crate::failure::{ExitStatus, Failure};
 use crate::packet::embedded;
@@ -52,6 +52,8 @@ pub struct ProposedCamera {
     pub name: String,
     /// The configuration names it.
     pub declared: bool,
+    /// It is to be declared: it is not, and there is room for another name.
+    pub declare: bool,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
     /// Its MAC address, of one that is not declared and has it for itself.
@@ -127,6 +129,8 @@ pub fn propose(
         }
         any
     });
+    let names = CAMERA_LIMIT.saturating_sub(rules.senders.cameras.len());
+    chosen.iter_mut().filter(|one| !one.declared).take(names).for_each(|one| one.declare = true);
     // One of its services may be used by right.
     left_out.retain(|destination, _| !allow.contains_key(destination));
     if allow.is_empty() {
@@ -190,6 +194,7 @@ fn choose(
             Some(camera) => ProposedCamera {
                 name: camera.name.clone(),
                 declared: true,
+                declare: false,
                 addresses: camera.addresses.clone(),
                 mac: None,
                 policy: policy(&address),
@@ -212,6 +217,7 @@ fn stranger(
     let mut camera = ProposedCamera {
         name: format!("camera-{}", address.to_string().replace(':', "-")),
         declared: false,
+        declare: false,
         addresses: vec![address],
         mac: None,
         policy,

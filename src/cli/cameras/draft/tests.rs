@@ -4,7 +4,7 @@ use super::*;
 use crate::config::samples::Folder;
 use crate::config::{Action, Mac, Unlisted};
 use crate::counters::Service;
-use crate::evidence::cameras::{Contact, LeftOut, ProposedCamera, Use, service};
+use crate::evidence::cameras::{Contact, LeftOut, Use, service};
 use crate::ruleset::Ruleset;
 
 fn ip(text: &str) -> IpAddr {
@@ -28,6 +28,7 @@ fn proposal() -> Proposal {
     let camera = |name: &str, declared, address: &str, mac| ProposedCamera {
         name: name.to_owned(),
         declared,
+        declare: !declared,
         addresses: vec![ip(address)],
         mac,
         policy: None,
@@ -100,6 +101,15 @@ fn the_draft_is_a_configuration_that_allows_just_what_was_proposed() {
         );
         assert_eq!(answer.unwrap().outcome == "passes", passes, "{to}");
     }
+}
+
+#[test]
+fn a_camera_for_which_there_is_no_name_left_is_in_the_policy_by_its_address() {
+    let mut proposal = proposal();
+    proposal.cameras[1].declare = false;
+    let text = toml(&proposal, "learned", "x");
+    assert!(!text.contains("[[camera]]"), "{text}");
+    assert!(text.contains("cameras = [\"gate-3\", \"192.0.2.9\"]"), "{text}");
 }
 
 #[test]

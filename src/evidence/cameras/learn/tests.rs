@@ -203,6 +203,20 @@ fn an_undeclared_camera_gets_the_mac_address_that_is_its_alone() {
 }
 
 #[test]
+fn no_more_cameras_are_declared_than_have_room() {
+    let sightings: Vec<_> = (0..400_u32)
+        .map(|host| {
+            let source = Ipv4Addr::from_bits(0xc000_0a00 + host).to_string();
+            (10, from(&source, "198.51.100.1"))
+        })
+        .collect();
+    let proposal = proposed(&record(&sightings), &[], 0).unwrap();
+    assert_eq!(proposal.cameras.len(), 400);
+    let declared = proposal.cameras.iter().filter(|camera| camera.declare).count();
+    assert_eq!(declared, CAMERA_LIMIT - 2, "two have names already");
+}
+
+#[test]
 fn whoever_was_only_forged_gets_nothing() {
     let forged = Sighting {
         reason: Reason::Forged(crate::verdict::Forgery::Network),
