@@ -1,10 +1,12 @@
 # kordon. `make` alone lists the targets.
 
 CARGO ?= cargo
+# Where recordings go.
+export CORPUS ?= target/corpus
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test fuzz check lint unit build deb deny advisories bench bench-lists bench-path bench-restart test-deb test-machine setup-deb setup-demo setup-machine setup-test setup-deny
+.PHONY: help demo test fuzz check lint unit build deb deny advisories bench bench-lists bench-path bench-restart corpus corpus-cut test-deb test-machine setup-corpus setup-deb setup-demo setup-machine setup-test setup-deny
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +25,12 @@ test-deb: setup-machine deb ## the package installed, upgraded, removed and purg
 
 test-machine: setup-machine deb ## the package on Debian's own kernel and systemd, in an emulated machine (20 minutes)
 	$(CARGO) test --test machine
+
+# The late set: programs' options, ports and sizes that the recogniser was not built on.
+corpus: setup-corpus ## real traffic recorded between namespaces, and what kordon takes for a tunnel in it (root, 20 minutes)
+	scripts/record-corpus early
+	scripts/record-corpus late
+	$(CARGO) run --release --example corpus -- measure $(CORPUS)/early $(CORPUS)/late
 
 check: test deny test-deb test-machine ## what CI runs: what these four do (root)
 
@@ -67,6 +75,14 @@ setup-machine:
 
 setup-test:
 	@scripts/setup test
+
+# After `make corpus`: the part that is committed, and the tables of tests/corpus/README.md.
+corpus-cut:
+	$(CARGO) run --release --example corpus -- cut $(CORPUS)/early
+	$(CARGO) run --release --example corpus -- cut $(CORPUS)/late
+
+setup-corpus:
+	@scripts/setup corpus
 
 setup-deb:
 	@scripts/setup deb
