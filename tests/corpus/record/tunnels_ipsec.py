@@ -65,7 +65,7 @@ def ike(lab, version=2, custom=False, encap=False, responder=False, silent=False
                 children {{ net {{
                     local_ts = {inside}/32
                     remote_ts = {far_inside}/32
-                    esp_proposals = {lab.either("aes128-sha256", "chacha20poly1305")}
+                    esp_proposals = {lab.either("aes128-sha256", "chacha20poly1305" if version == 2 else "aes256-sha256")}
                     start_action = none
                 }} }}
             }} }}"""
