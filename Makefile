@@ -27,7 +27,7 @@ test-machine: setup-machine deb ## the package on Debian's own kernel and system
 	$(CARGO) test --test machine
 
 # The late set: programs' options, ports and sizes that the recogniser was not built on.
-corpus: setup-corpus ## real traffic recorded between namespaces, and what kordon takes for a tunnel in it (root, 20 minutes)
+corpus: setup-corpus ## real traffic recorded between namespaces, and what kordon takes for a tunnel in it (root, 30 minutes)
 	scripts/record-corpus early
 	scripts/record-corpus late
 	$(CARGO) run --release --example corpus -- measure $(CORPUS)/early $(CORPUS)/late
