@@ -152,6 +152,8 @@ pub(crate) fn openvpn() -> Vec<Message> {
     let wrapped = noise(13, 32 + 5 + 350);
     add("openvpn client, tls-crypt-v2".to_owned(), &[&[0x50], &session, &replay, &wrapped]);
     let early = [&[0x0f, 0, 0, 1], &replay[4..]].concat();
+    let answer = noise(14, 32 + 17);
+    add("openvpn server, tls-crypt-v2, early".to_owned(), &[&[0x40], &session, &early, &answer]);
     add("openvpn client, tls-crypt-v2, early".to_owned(), &[&[0x50], &session, &early, &wrapped]);
     add("openvpn soft reset".to_owned(), &[&[0x19], &session, &[0; 5]]);
     messages

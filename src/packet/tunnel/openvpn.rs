@@ -23,7 +23,7 @@ const ACKNOWLEDGEMENT: u8 = 5 << 3;
 const HMACS: [usize; 6] = [16, 20, 28, 32, 48, 64];
 /// The packet identifier against replays counts from 1; a client repeats itself with the next ones.
 const FIRST: std::ops::RangeInclusive<u32> = 1..=8;
-/// It has this bit pattern where the client can send its key once more (`EARLY_NEG_START`).
+/// It has this bit pattern where the client can send its key once more, and in the answer (`EARLY_NEG_START`).
 const EARLY: u32 = 0x0f00_0000;
 /// A wrapped client key: a tag of 32 bytes, a key of 256, a length of 2, and up to 734 bytes of metadata
 /// (`tls_crypt.h`).
@@ -154,18 +154,18 @@ fn encrypted(message: &Rest<'_>, answer: bool) -> bool {
         false => message.is_long(CRYPT),
         true => message.is_long(CRYPT + ANSWER) || message.is_long(CRYPT + ANSWER + EARLY_FLAGS),
     };
-    long && replay_identifier(message).is_some_and(|id| FIRST.contains(&id))
+    long && is_among_first(message)
 }
 
 /// `--tls-crypt-v2`: the client's wrapped key stands behind.
 fn with_client_key(message: &Rest<'_>) -> bool {
     let long = message.length.checked_sub(CRYPT).is_some_and(|key| WRAPPED_KEY.contains(&key));
-    long && replay_identifier(message)
-        .is_some_and(|id| FIRST.contains(&id) || FIRST.contains(&(id ^ EARLY)))
+    long && is_among_first(message)
 }
 
-fn replay_identifier(message: &Rest<'_>) -> Option<u32> {
-    message.u32(9)
+/// By the replay identifier.
+fn is_among_first(message: &Rest<'_>) -> bool {
+    message.u32(9).is_some_and(|id| FIRST.contains(&id) || FIRST.contains(&(id ^ EARLY)))
 }
 
 /// A message of a flow that was recognised: opcodes 1 to 11.
