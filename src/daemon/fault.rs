@@ -19,6 +19,7 @@ pub(super) enum Fault {
     DieWithABatch,
     /// The reader of a list or origin table in a file whose name begins with `breaks` breaks
     /// ([`blocklist`](crate::blocklist) sees to that).
+    #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "release builds have no faults"))]
     BreakReaders,
 }
 
