@@ -103,32 +103,36 @@ pub(crate) fn shipped(routes: &[Route]) -> Vec<Route> {
     routes.iter().filter(|route| SHIPPED.contains(&route.origin)).copied().collect()
 }
 
-/// A builder that holds these routes as one list.
+/// Lists that routes are dealt out to. With one alone a default route in it would be all there is to look up, for
+/// neighbours with one answer are one interval; nearly the most that a configuration can have leaves hardly any.
+pub(crate) const LISTS: u32 = 250;
+
+/// A builder that holds these routes, dealt out to [`LISTS`] lists by their origins.
 pub(crate) fn builder(routes: &[Route], action: Action) -> Builder {
     let mut builder = Builder::new();
-    let list = builder.list(action);
+    let lists: Vec<_> = (0..LISTS).map(|_| builder.list(action)).collect();
     let v4 = routes.iter().filter(|route| matches!(route.prefix, IpNet::V4(_))).count();
     builder.reserve(v4, routes.len() - v4);
     for route in routes {
+        let list = lists[(route.origin % LISTS) as usize];
         builder.add(list, route.prefix, route.line, Some(route.origin));
     }
     builder
 }
 
-/// These routes as one compiled block list.
+/// These routes as compiled block lists.
 pub(crate) fn table(routes: &[Route]) -> Table {
     builder(routes, Action::Block).compile()
 }
 
-/// These routes as one list of a rule set in force.
+/// These routes as the lists of a rule set in force.
 pub(crate) fn published(routes: &[Route], action: Action) -> Arc<Published> {
-    let list = ListInfo {
+    let list = |number: u32| ListInfo {
         path: "bgpas.lpm".into(),
-        lines: routes.len(),
-        prefixes: routes.len(),
-        ..ListInfo::named("bench", action, 1)
+        ..ListInfo::named(&format!("bench-{number}"), action, number as u16 + 1)
     };
-    Arc::new(Published::new(Ruleset::new(vec![list], builder(routes, action).compile())))
+    let lists = (0..LISTS).map(list).collect();
+    Arc::new(Published::new(Ruleset::new(lists, builder(routes, action).compile())))
 }
 
 /// Random numbers, the same for the same seed (splitmix64).
