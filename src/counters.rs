@@ -292,7 +292,7 @@ impl Account {
         {
             counter.add(1);
         }
-        if let Some(tunnel) = decision.reason.tunnel()
+        if let Some(tunnel) = decision.tunnel
             && let Some(tunnel) = self.shard.tunnels.get(tunnel.index())
         {
             match answer {
@@ -302,7 +302,10 @@ impl Account {
         }
         if decision.reason == Reason::Exempt {
             counters.exempted.add(1);
-            return;
+            // Where it leads is known, what it carries is not.
+            if decision.tunnel.is_none() {
+                return;
+            }
         }
         if let Some(stopping) = stopping_place(decision.reason) {
             let volumes = match answer {
@@ -320,6 +323,7 @@ impl Account {
             port: headers.ports.map(|(_, destination)| destination),
             list: place,
             reason: decision.reason,
+            tunnel: decision.tunnel,
             hidden: decision.hidden,
             mac: held.mac,
             dropped: answer == Verdict::Drop,
@@ -344,6 +348,8 @@ pub struct Event {
     pub list: u16,
     /// Why.
     pub reason: Reason,
+    /// The tunnel that it belongs to.
+    pub tunnel: Option<Tunnel>,
     /// The address that it hides and that decided.
     pub hidden: Option<IpAddr>,
     /// The MAC address that it came from.

@@ -33,6 +33,8 @@ pub struct Decision {
     pub headers: Option<Headers>,
     /// The entry that decided, if one did.
     pub hit: Option<Hit>,
+    /// The tunnel that it belongs to, as far as that was asked.
+    pub tunnel: Option<Tunnel>,
     /// The policy of the packet's source.
     pub policy: PolicyId,
     /// The address that the packet hides and that decided: an embedded one, or a destination within a tunnel.
@@ -180,6 +182,7 @@ fn conclude(
     };
     let made = |outcome: Outcome| Decision {
         reason: outcome.reason,
+        tunnel: outcome.reason.tunnel(),
         headers: Some(headers),
         hit: outcome.hit,
         policy: found.policy,
@@ -192,17 +195,18 @@ fn conclude(
     if let Some(outcome) = elsewhere(rules, policy, &headers, found.hit) {
         return made(outcome);
     }
-    made(match tunnelled(rules, memory, policy, &headers, held) {
-        Some(Passage::Refused(outcome)) => outcome,
+    match tunnelled(rules, memory, policy, &headers, held) {
+        Some(Passage::Refused(outcome)) => made(outcome),
         Some(Passage::Accepted(tunnel)) => {
-            listed(policy, found.hit, Reason::TunnelAccepted(tunnel))
+            let outcome = listed(policy, found.hit, Reason::TunnelAccepted(tunnel));
+            Decision { tunnel: Some(tunnel), ..made(outcome) }
         }
-        None => listed(policy, found.hit, Reason::NoMatch),
-    })
+        None => made(listed(policy, found.hit, Reason::NoMatch)),
+    }
 }
 
 fn undecided(reason: Reason, policy: PolicyId) -> Decision {
-    Decision { reason, headers: None, hit: None, policy, hidden: None }
+    Decision { reason, headers: None, hit: None, tunnel: None, policy, hidden: None }
 }
 
 /// A reason with what it refers to.

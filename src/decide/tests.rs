@@ -324,6 +324,28 @@ fn a_header_that_sends_a_packet_elsewhere_is_a_reason_to_drop_it() {
 }
 
 #[test]
+fn a_tunnel_that_may_pass_is_known_whatever_the_lists_say_of_its_destination() {
+    let text = "tunnels = { gre = \"accept\" }\n";
+    let gre = good().into_iter().find(|sample| sample.name == "v4-gre").unwrap().bytes;
+    let to = format!("{}/32", IpAddr::from(V4.1));
+    for (action, reason) in [
+        (Action::Allow, Reason::Exempt),
+        (Action::Monitor, Reason::Monitored),
+        (Action::Block, Reason::Blocked),
+    ] {
+        let decision =
+            decide(&under(text, &[("a", action, &to)]), &mut Memory::default(), &gre[..]);
+        // What is blocked is not asked what it carries.
+        let tunnel = (action != Action::Block).then_some(Tunnel::Gre);
+        assert_eq!((decision.reason, decision.tunnel), (reason, tunnel));
+    }
+    let nowhere = decide(&under(text, &[]), &mut Memory::default(), &gre[..]);
+    assert_eq!(nowhere.reason, Reason::TunnelAccepted(Tunnel::Gre));
+    let dropped = decide(&rules(&[("a", Action::Allow, &to)]), &mut Memory::default(), &gre[..]);
+    assert_eq!(dropped.reason, Reason::Tunnel(Tunnel::Gre), "exempt is the destination alone");
+}
+
+#[test]
 fn a_forged_sender_is_the_first_thing_that_is_wrong() {
     let rules = under(
         "camera = [{ name = \"gate\", address = \"192.0.2.10\", mac = \"02:00:00:00:00:01\" }]\n\

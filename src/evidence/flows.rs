@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::config::Mac;
 use crate::counters::Event;
 use crate::packet::Addresses;
-use crate::verdict::Reason;
+use crate::verdict::{Reason, Tunnel};
 
 /// The most flows remembered.
 const FLOWS: usize = 10_000;
@@ -33,6 +33,7 @@ pub(super) struct FlowKey {
     pub(super) port: Option<u16>,
     pub(super) list: u16,
     pub(super) reason: Reason,
+    pub(super) tunnel: Option<Tunnel>,
     pub(super) hidden: Option<IpAddr>,
     pub(super) mac: Option<Mac>,
 }
@@ -53,6 +54,7 @@ impl FlowKey {
             port: event.port,
             list: event.list,
             reason: event.reason,
+            tunnel: event.tunnel,
             hidden: event.hidden,
             // Says something only where the sender is in doubt, and would tell apart the flows of one behind routers.
             mac: event.mac.filter(|_| matches!(event.reason, Reason::Forged(_))),
@@ -189,6 +191,7 @@ mod tests {
             port: Some(443),
             list,
             reason: Reason::Blocked,
+            tunnel: None,
             hidden: None,
             mac: None,
             dropped: true,

@@ -155,7 +155,9 @@ impl Recorder {
         let (event, what) = match (key.reason, flow.dropped) {
             (Reason::Forged(_), true) => ("forged", "dropped, not from whom it says"),
             (Reason::Forged(_), false) => ("forged", "would drop, not from whom it says"),
-            (Reason::TunnelAccepted(_), _) => ("tunnel", "passed, a tunnel that may"),
+            (Reason::TunnelAccepted(_) | Reason::Exempt, _) => {
+                ("tunnel", "passed, a tunnel that may")
+            }
             (Reason::Monitored, false) => ("monitored", "passed, on a monitor list"),
             (_, true) => ("drop", "dropped"),
             (_, false) => ("would-drop", "would drop"),
@@ -171,6 +173,7 @@ impl Recorder {
             protocol = %protocol(key.protocol),
             reason = key.reason.label(),
             why = %key.reason,
+            tunnel = key.tunnel.map(tracing::field::display),
             hidden = key.hidden.map(tracing::field::display),
             mac = key.mac.map(tracing::field::display),
             policy = (!policy.is_empty()).then_some(policy),
