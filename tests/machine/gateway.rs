@@ -255,14 +255,14 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// How many packets the gate has dropped, in both families.
+    /// How many packets the gate has dropped, in both families; what its like on the input hook has is not among them.
     pub(crate) fn gate_dropped(&mut self) -> Res<u64> {
         let text = self.ok("nft list counters table inet kordon")?;
         let words: Vec<&str> = text.split_whitespace().collect();
         let counts: Vec<u64> = words
-            .windows(2)
-            .filter(|pair| pair[0] == "packets")
-            .filter_map(|pair| pair[1].parse().ok())
+            .windows(5)
+            .filter(|five| ["gate_ipv4", "gate_ipv6"].contains(&five[1]) && five[3] == "packets")
+            .filter_map(|five| five[4].parse().ok())
             .collect();
         match counts.len() {
             2 => Ok(counts.iter().sum()),
