@@ -1,9 +1,8 @@
 //! What the daemon is asked about cameras, and what it answers; without a daemon the same from its file.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::counters::CameraCounters;
 use crate::evidence::cameras::{Cameras, CamerasReport, Proposal, propose};
 use crate::explain;
@@ -76,7 +75,7 @@ pub fn answer(
     source: &str,
     packets: impl Fn(usize) -> Option<[u64; 2]>,
 ) -> Result<CamerasAnswer, Failure> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let now = clock::now();
     let all = || CamerasReport::all(cameras, rules, source, now, packets);
     Ok(match order {
         CamerasOrder::All => CamerasAnswer::Report(all()),

@@ -9,6 +9,7 @@ use nix::unistd::{Uid, User, getgrouplist};
 
 use super::listing::fits;
 use super::network::{self, Link, Route};
+use crate::clock;
 use crate::config::Config;
 use crate::control::client;
 use crate::control::message::{Answer, Request, Status};
@@ -202,9 +203,7 @@ pub fn gather(config: &Path, socket: &Path) -> Facts {
             })
         }),
         legacy: legacy(),
-        now: std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |age| age.as_secs()),
+        now: clock::now(),
         status,
         config,
     }

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::Evidence;
 use super::cameras::{self, Cameras};
+use crate::clock::now;
 use crate::counters::{CameraPlaces, SIGHTINGS, Sighting};
 use crate::failure::Failure;
 use crate::worker::interface_name;
@@ -155,8 +156,4 @@ impl Keeper {
         drop(cameras);
         text.map_err(|failure| tracing::warn!("{failure}")).ok()
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
 }
