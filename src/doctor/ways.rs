@@ -8,47 +8,37 @@ use super::listing::{fits, named};
 use super::network::{Link, Route};
 use crate::netfilter::{Plan, TUNNEL_PORTS};
 
-/// Those whose wrapping is known by its IP protocol or has one port: the gate on the input hook drops it.
-const KNOWN: &[&str] = &[
-    "erspan",
-    "gre",
-    "gretap",
-    "gtp",
-    "ip6erspan",
-    "ip6gre",
-    "ip6gretap",
-    "ip6tnl",
-    "ipip",
-    "sit",
-    "vti",
-    "vti6",
-    "xfrm",
+/// Devices that unwrap packets which arrived at the gateway itself, and whether their wrapping is known by its IP protocol
+/// or has one port: then the gate on the input hook drops it.
+const TUNNELS: &[(&str, bool)] = &[
+    ("amt", false),
+    ("bareudp", false),
+    ("erspan", true),
+    ("geneve", false),
+    ("gre", true),
+    ("gretap", true),
+    ("gtp", true),
+    ("ip6erspan", true),
+    ("ip6gre", true),
+    ("ip6gretap", true),
+    ("ip6tnl", true),
+    ("ipip", true),
+    ("l2tp", false),
+    ("ovpn", false),
+    ("ppp", false),
+    ("sit", true),
+    ("tun", false),
+    ("vti", true),
+    ("vti6", true),
+    ("vxlan", false),
+    ("wireguard", false),
+    ("xfrm", true),
 ];
-/// Devices that unwrap packets which arrived at the gateway itself.
-const TUNNELS: &[&str] = &[
-    "amt",
-    "bareudp",
-    "erspan",
-    "geneve",
-    "gre",
-    "gretap",
-    "gtp",
-    "ip6erspan",
-    "ip6gre",
-    "ip6gretap",
-    "ip6tnl",
-    "ipip",
-    "l2tp",
-    "ovpn",
-    "ppp",
-    "sit",
-    "tun",
-    "vti",
-    "vti6",
-    "vxlan",
-    "wireguard",
-    "xfrm",
-];
+
+/// Whether the wrapping of a tunnel device of this kind is known; `None` for what is no tunnel.
+fn is_known(link: &Link) -> Option<bool> {
+    TUNNELS.iter().find(|(kind, _)| *kind == link.kind).map(|(_, known)| *known)
+}
 
 /// Whether `ip` could be asked; if not, that is said once.
 pub(super) fn network(facts: &Facts, findings: &mut Vec<Finding>) {
@@ -184,11 +174,11 @@ fn tunnels(facts: &Facts, links: &[Link], findings: &mut Vec<Finding>) {
     };
     let dropped = |link: &Link| {
         let by_port = link.port.is_some_and(|port| TUNNEL_PORTS.contains(&port));
-        dropping && (KNOWN.contains(&link.kind.as_str()) || by_port)
+        dropping && (is_known(link) == Some(true) || by_port)
     };
     let open: Vec<&Link> = links
         .iter()
-        .filter(|link| link.up && TUNNELS.contains(&link.kind.as_str()))
+        .filter(|link| link.up && is_known(link).is_some())
         .filter(|link| !held(&link.name) && !dropped(link))
         .collect();
     let names: Vec<String> =
@@ -215,7 +205,7 @@ fn tunnels(facts: &Facts, links: &[Link], findings: &mut Vec<Finding>) {
 fn described(link: &Link) -> String {
     match link.port {
         Some(port) => format!("{}, port {port}", link.kind),
-        None if KNOWN.contains(&link.kind.as_str()) => link.kind.clone(),
+        None if is_known(link) == Some(true) => link.kind.clone(),
         None => format!("{}, on whatever port", link.kind),
     }
 }
