@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::daemon::Daemon;
+use super::count::{dropped, expect};
 use crate::lab::capture::{Capture, Mark, mark};
 use crate::lab::raw::{self, udp_between};
 use crate::lab::topology::*;
@@ -65,17 +65,6 @@ fn seen(bench: &Bench<'_>, capture: &mut Capture, probes: &[Probe], all: bool) -
         }
     }
     Ok(())
-}
-
-fn dropped(daemon: &Daemon, reason: &str) -> Res<u64> {
-    daemon.metrics()?.get("kordon_packets_dropped_total", &[("reason", reason)])
-}
-
-fn expect(what: &str, found: u64, wanted: u64) -> Res {
-    match found == wanted {
-        true => Ok(()),
-        false => Err(format!("{what}: {found} counted, {wanted} should")),
-    }
 }
 
 /// In documentation space: an interface identifier of ISATAP, and a NAT64 prefix of the network's own.

@@ -4,6 +4,7 @@ mod audit;
 mod boot;
 mod cameras;
 mod commands;
+mod count;
 mod documents;
 mod failures;
 mod guards;

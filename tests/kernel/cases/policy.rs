@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::count::{dropped, expect};
 use crate::daemon::Daemon;
 use crate::lab::capture::{Capture, mark};
 use crate::lab::process;
@@ -17,17 +18,6 @@ const UDP: u8 = 17;
 /// A second camera.
 fn second() -> Res<IpAddr> {
     "192.0.2.11".parse().map_err(|_| "an address".to_owned())
-}
-
-fn dropped(daemon: &Daemon, reason: &str) -> Res<u64> {
-    daemon.metrics()?.get("kordon_packets_dropped_total", &[("reason", reason)])
-}
-
-fn expect(what: &str, found: u64, wanted: u64) -> Res {
-    match found == wanted {
-        true => Ok(()),
-        false => Err(format!("{what}: {found} counted, {wanted} should")),
-    }
 }
 
 /// `N` packets from a camera to an address: all arrive, or none.
