@@ -248,10 +248,10 @@ impl Account {
     /// Counts one decision and returns the answer for the kernel: the verdict, or accept in monitor mode.
     #[inline]
     pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
-        let monitor = rules.policies.get(decision.policy).is_some_and(|policy| policy.monitor);
-        let answer = match self.mode {
-            Mode::Enforce if !monitor => decision.verdict(),
-            Mode::Enforce | Mode::Monitor => Verdict::Accept,
+        let policy = rules.policies.get(decision.policy);
+        let answer = match policy.map_or(self.mode, |policy| policy.mode(self.mode)) {
+            Mode::Enforce => decision.verdict(),
+            Mode::Monitor => Verdict::Accept,
         };
         let family = held.family().map_or(2, Family::index);
         if let Some(counters) = self.shard.families.get(family) {

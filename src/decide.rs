@@ -49,7 +49,7 @@ impl Decision {
     }
 }
 
-/// What one packet thread remembers. The default one is for made-up packets and tests: everybody knows its seed.
+/// What one packet thread remembers. The default one is for tests: everybody knows its seed.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// Of flows.
@@ -62,6 +62,11 @@ impl Memory {
     /// An empty memory with a seed that no camera knows.
     pub fn new(seed: u64) -> Self {
         Memory { flows: FlowMemory::new(seed), interfaces: Interfaces::default() }
+    }
+
+    /// A memory that keeps nothing and takes no room.
+    fn without_room() -> Self {
+        Memory { flows: FlowMemory::without_room(), interfaces: Interfaces::default() }
     }
 
     /// Takes note of the time, in whole seconds since any moment that stays the same; once per batch.
@@ -81,12 +86,12 @@ pub fn decide<'a>(rules: &Ruleset, memory: &mut Memory, held: impl Into<Held<'a>
     conclude(rules, memory, held, parsed, found)
 }
 
-/// Decides about a packet as if its source had this policy.
+/// Decides about a made-up packet as if its source had this policy, without the memory that a tunnel would need.
 pub fn decide_under<'a>(rules: &Ruleset, policy: PolicyId, held: impl Into<Held<'a>>) -> Decision {
     let held = held.into();
     let parsed = packet::parse(held);
     let found = look_up_under(rules, policy, &parsed);
-    conclude(rules, &mut Memory::default(), held, parsed, found)
+    conclude(rules, &mut Memory::without_room(), held, parsed, found)
 }
 
 /// Decides about each packet of a batch, as [`decide`] does, and leaves the outcome in `decisions`.

@@ -1,6 +1,6 @@
 //! Why an address passes or does not: the answer behind `kordon why`.
 //!
-//! Invariant: the verdict comes from the same [`decide`] that judges held packets, over a made-up packet,
+//! Invariant: the verdict comes from the same [`decide`](crate::decide::decide) that judges held packets, over a made-up packet,
 //! and mode is applied to it as a packet thread applies it. What is added here only names the entries.
 
 mod comparison;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::blocklist::{Country, Sources};
 use crate::clock;
 use crate::config::{Day, ListKind, Mode};
-use crate::decide::{Memory, decide, decide_under};
+use crate::decide::decide_under;
 use crate::failure::{ExitStatus, Failure};
 use crate::packet::synthetic;
 use crate::ruleset::{ListInfo, Match, Ruleset};
@@ -146,21 +146,16 @@ pub fn explain(
     let addresses = from.map_or(Ok(Vec::new()), |name| camera(rules, name))?;
     let sender = addresses.iter().find(|sender| sender.is_ipv4() == address.is_ipv4());
     let bytes = synthetic::packet(sender.copied(), address);
-    let mut decision = decide(rules, &mut Memory::default(), bytes.as_slice());
-    if sender.is_none()
-        && let Some(other) = addresses.first()
-    {
-        // The camera has no address of this family: its policy judges all the same.
-        decision = decide_under(rules, rules.policies.of(*other), bytes.as_slice());
-    }
+    // Where a camera has no address of this family, its policy judges all the same.
+    let judged = sender.or(addresses.first()).copied().unwrap_or(synthetic::nobody(address));
+    let decision = decide_under(rules, rules.policies.of(judged), bytes.as_slice());
     let policy = rules.policies.get(decision.policy);
     let listed = decision.hidden.unwrap_or(address);
     let winner = decision.hit.and_then(|hit| rules.table().origin_of(listed, hit));
     let counts = |entry: &Match| policy.is_none_or(|policy| policy.has(entry.list));
     let also = rules.matches(address).into_iter();
     let also = also.filter(|entry| Some(*entry) != winner && counts(entry));
-    let monitor = policy.is_some_and(|policy| policy.monitor);
-    let mode = if monitor { Mode::Monitor } else { mode };
+    let mode = policy.map_or(mode, |policy| policy.mode(mode));
     let outcome = match (decision.verdict(), mode) {
         (Verdict::Accept, _) => "passes",
         (Verdict::Drop, Mode::Enforce) => "dropped",

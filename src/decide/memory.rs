@@ -77,6 +77,11 @@ impl FlowMemory {
         FlowMemory { buckets: vec![empty; BUCKETS].into(), seed, used: 0, now: 0, sweep: 0 }
     }
 
+    /// A memory without a bucket, which keeps nothing.
+    pub(super) fn without_room() -> Self {
+        FlowMemory { buckets: Box::default(), seed: 0, used: 0, now: 0, sweep: 0 }
+    }
+
     /// Flows remembered.
     pub fn len(&self) -> usize {
         self.used
@@ -242,7 +247,7 @@ impl FlowMemory {
 }
 
 impl Default for FlowMemory {
-    /// With a seed that everybody knows: for made-up packets and tests.
+    /// With a seed that everybody knows: for tests.
     fn default() -> Self {
         FlowMemory::new(0)
     }

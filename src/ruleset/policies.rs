@@ -39,6 +39,12 @@ impl Policy {
         self.lists.as_ref().is_none_or(|lists| lists.contains(&list))
     }
 
+    /// The mode for its cameras in a daemon of this mode.
+    #[inline]
+    pub fn mode(&self, daemon: Mode) -> Mode {
+        if self.monitor { Mode::Monitor } else { daemon }
+    }
+
     /// The lists that count, where not all do.
     pub fn lists(&self) -> Option<&[ListId]> {
         self.lists.as_deref()
