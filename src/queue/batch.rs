@@ -23,6 +23,9 @@ const ROOM: usize = 256;
 /// The most that the kernel copies (net/netfilter/nfnetlink_queue.c, `NFQNL_MAX_COPY_RANGE`); a range of
 /// 0 asks for it.
 const MOST_COPIED: u16 = u16::MAX - 4;
+/// In the sequence number of a batch verdict that answers what was judged; the rest of it is how many packets it answers.
+/// The drops of a takeover have other numbers.
+const RUN: u32 = 1 << 31;
 
 /// The datagrams of one receive call and the packets in them.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct Batch {
     lost: u32,
     /// The last reply to a change while packets flow: sequence number and error number.
     changed: Option<(u32, i32)>,
+    /// The kernel may hold a packet whose id could not be read: then nothing is answered but by its id.
+    nameless: bool,
 }
 
 /// A packet that waits for its verdict.
@@ -76,6 +81,7 @@ impl Batch {
             orphans_before: None,
             lost: 0,
             changed: None,
+            nameless: false,
         }
     }
 
@@ -135,6 +141,7 @@ impl Batch {
                 let Some(message) = messages.next() else { break };
                 let Ok(message) = message else {
                     counters.add_malformed();
+                    self.nameless = true;
                     continue;
                 };
                 match codec::read(&message) {
@@ -155,6 +162,9 @@ impl Batch {
                     Incoming::Reply(reply) if is_change(&reply) => {
                         self.changed = Some((reply.sequence, reply.errno));
                     }
+                    Incoming::Reply(reply) if run_of(&reply).is_some() => {
+                        counters.add_late_verdicts(run_of(&reply).unwrap_or(0));
+                    }
                     Incoming::Reply(reply) => {
                         match self.takeover.as_mut().and_then(|takeover| settle(takeover, &reply)) {
                             Some(lost) => {
@@ -166,7 +176,10 @@ impl Batch {
                         }
                     }
                     Incoming::Other => {}
-                    Incoming::Unreadable => counters.add_malformed(),
+                    Incoming::Unreadable => {
+                        counters.add_malformed();
+                        self.nameless = true;
+                    }
                 }
             }
             if messages.at() >= length {
@@ -228,17 +241,40 @@ impl Batch {
     }
 
     /// Appends the verdicts of all packets, in order, and forgets the packets.
+    ///
+    /// Neighbours with the same answer share a message: the kernel gives it to all that it holds up to the last
+    /// one's id, and every packet before them has its answer by then. That is so only while the ids go up and none
+    /// of them is unknown.
     pub(super) fn answer(&mut self, queue: u16, mark: Mark, buffer: &mut Vec<u8>) {
-        for entry in self.entries.drain(..) {
-            match entry.verdict {
-                Verdict::Accept => {
-                    let mark = mark.applied_to(entry.packet.mark);
-                    codec::put_accept(buffer, queue, entry.packet.id, mark);
-                }
-                Verdict::Drop => codec::put_drop(buffer, queue, entry.packet.id),
+        let ids = self.entries.iter().map(|entry| entry.packet.id);
+        let ordered = ids.clone().zip(ids.skip(1)).all(|(id, next)| is_after(next, id));
+        let together = ordered && !self.nameless;
+        let answer = |entry: &Entry| match entry.verdict {
+            Verdict::Accept => Some(mark.applied_to(entry.packet.mark)),
+            Verdict::Drop => None,
+        };
+        for run in self.entries.chunk_by(|one, next| together && answer(one) == answer(next)) {
+            let Some(last) = run.last() else { continue };
+            let id = last.packet.id;
+            match (run.len() as u32, answer(last)) {
+                (1, Some(mark)) => codec::put_accept(buffer, queue, id, mark),
+                (1, None) => codec::put_drop(buffer, queue, id),
+                (length, mark) => codec::put_run(buffer, RUN | length, queue, id, mark),
             }
         }
+        self.entries.clear();
     }
+}
+
+/// `nfq_id_after` of net/netfilter/nfnetlink_queue.c: by the sign of the difference.
+fn is_after(id: u32, other: u32) -> bool {
+    id.wrapping_sub(other) as i32 > 0
+}
+
+/// How many packets the batch verdict had that the kernel found none of, if this replies to one of ours.
+fn run_of(reply: &Reply) -> Option<u32> {
+    let ours = reply.kind == Some(codec::VERDICT_BATCH) && reply.sequence & RUN != 0;
+    (ours && reply.errno == Errno::ENOENT as i32).then_some(reply.sequence & !RUN)
 }
 
 /// A reply to a configuration message other than the first one.
@@ -263,7 +299,7 @@ fn note(reply: &Reply, counters: &QueueCounters) -> Option<Errno> {
         _ if reply.errno == 0 => None,
         // The packet is gone: its interface went down, or somebody removed a base chain.
         Errno::ENOENT => {
-            counters.add_late_verdict();
+            counters.add_late_verdicts(1);
             None
         }
         // EPERM: no capability, or the queue is no longer ours. ENODEV: the queue is gone.
@@ -277,7 +313,10 @@ fn note(reply: &Reply, counters: &QueueCounters) -> Option<Errno> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::codec::made;
+    use super::super::losses::QueueLosses;
     use super::*;
 
     const MARK: Mark = Mark { value: 0x1000_0000, mask: 0x3000_0000 };
@@ -286,18 +325,45 @@ mod tests {
         batch.put_back(&mut datagrams.iter().cloned());
     }
 
-    /// The verdicts sent: id, accepted with this mark or dropped.
+    /// What becomes of each packet, as the kernel does it: id, accepted with this mark or dropped.
     fn verdicts(batch: &mut Batch) -> Vec<(u32, Option<u32>)> {
+        let mut held: Vec<u32> = batch.entries.iter().map(|entry| entry.packet.id).collect();
+        let mut answered = Vec::new();
         let mut buffer = Vec::new();
         batch.answer(40, MARK, &mut buffer);
-        let messages = Messages::from(&buffer, 0).map(Result::unwrap);
-        messages
-            .map(|m| {
-                let mark = m.body.get(20..24).map(|b| u32::from_be_bytes(b.try_into().unwrap()));
-                assert_eq!(m.body[11] == 1, mark.is_some(), "a drop carries no mark");
-                (m.sequence, mark)
-            })
-            .collect()
+        for message in Messages::from(&buffer, 0).map(Result::unwrap) {
+            let word = |at: usize| message.body.get(at..at + 4)?.try_into().ok();
+            let [accept, id] = [8, 12].map(|at| u32::from_be_bytes(word(at).unwrap()));
+            let mark = word(20).map(u32::from_be_bytes);
+            assert_eq!(accept == 1, mark.is_some(), "a drop carries no mark");
+            let before = held.len();
+            match message.kind {
+                codec::VERDICT => {
+                    held.retain(|other| *other != id || answer(&mut answered, id, mark))
+                }
+                _ => {
+                    held.retain(|other| is_after(*other, id) || answer(&mut answered, *other, mark))
+                }
+            }
+            let hit = before - held.len();
+            let expected = if message.kind == codec::VERDICT { id } else { RUN | hit as u32 };
+            assert_eq!(message.sequence, expected);
+        }
+        assert_eq!(held, [0; 0], "held for ever");
+        answered
+    }
+
+    /// Held no longer.
+    fn answer(answered: &mut Vec<(u32, Option<u32>)>, id: u32, mark: Option<u32>) -> bool {
+        answered.push((id, mark));
+        false
+    }
+
+    /// How many messages the verdicts of the batch take.
+    fn messages(batch: &mut Batch) -> usize {
+        let mut buffer = Vec::new();
+        batch.answer(40, MARK, &mut buffer);
+        Messages::from(&buffer, 0).count()
     }
 
     #[test]
@@ -360,6 +426,91 @@ mod tests {
         assert_eq!(rounds, [BATCH, BATCH, 150 - 2 * BATCH]);
         assert_eq!(ids, (1..=150).collect::<Vec<u32>>());
         assert_eq!(counters.read(), Default::default());
+    }
+
+    #[test]
+    fn neighbours_with_the_same_answer_share_a_message() {
+        let counters = QueueCounters::default();
+        let mut batch = Batch::new(128);
+        let marks = [0, 0, 0, 0x2a00_0001, 0, 0, 0];
+        let packet = |(id, mark)| made::packet(u32::MAX.wrapping_add(id), mark, &[1], None);
+        let packets: Vec<_> = (0..).zip(marks).map(packet).collect();
+        let accepted = |batch: &mut Batch| {
+            fill(batch, &packets);
+            batch.read(&counters).unwrap();
+            [0, 1, 2, 3, 4, 6].map(|index| batch.judge(index, Verdict::Accept));
+        };
+        accepted(&mut batch);
+        let own = Some(0x1000_0000);
+        let expected = [own, own, own, Some(0x1a00_0001), own, None, own];
+        let ids = (0..7).map(|id| u32::MAX.wrapping_add(id));
+        assert!(verdicts(&mut batch).into_iter().eq(ids.zip(expected)));
+        accepted(&mut batch);
+        // Three together; one with another mark; one, one dropped, one.
+        assert_eq!(messages(&mut batch), 5);
+    }
+
+    #[test]
+    fn packets_out_of_order_or_beside_one_without_a_name_are_answered_one_by_one() {
+        let three = |ids: [u32; 3]| ids.map(|id| made::packet(id, 0, &[1], None)).to_vec();
+        let nameless = || {
+            let mut message = made::packet(9, 0, &[1], None);
+            message.truncate(24);
+            vec![message]
+        };
+        for (before, ids, expected) in [
+            (vec![], [1, 2, 3], 1),
+            (vec![], [2, 1, 3], 3),
+            (vec![], [1, 1, 2], 3),
+            (nameless(), [10, 11, 12], 3),
+            (vec![vec![0; 40]], [1, 2, 3], 3),
+        ] {
+            let mut batch = Batch::new(128);
+            fill(&mut batch, &before);
+            batch.read(&QueueCounters::default()).unwrap();
+            for _ in 0..2 {
+                fill(&mut batch, &three(ids));
+                batch.read(&QueueCounters::default()).unwrap();
+                assert_eq!(messages(&mut batch), expected, "{ids:?} after {before:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn answers_that_came_too_late_are_counted_by_the_packet() {
+        let counters = QueueCounters::default();
+        let mut batch = Batch::new(128);
+        batch.take_over(&Record::default(), 0);
+        let run = |errno: i32, sequence| made::reply(errno, codec::VERDICT_BATCH, sequence);
+        fill(&mut batch, &[run(libc_enoent(), RUN | 40), run(libc_enoent(), RUN | 2)]);
+        batch.read(&counters).unwrap();
+        assert_eq!(counters.read(), QueueLosses { late_verdict: 42, ..QueueLosses::default() });
+        fill(&mut batch, &[run(Errno::EPERM as i32, RUN | 40)]);
+        assert_eq!(batch.read(&counters), Err(Errno::EPERM));
+    }
+
+    proptest! {
+        #[test]
+        fn every_packet_gets_its_own_answer_whatever_its_neighbours_get(
+            first: u32,
+            packets in prop::collection::vec((1..4_u32, any::<bool>(), 0..3_u32), 0..BATCH),
+        ) {
+            let mut batch = Batch::new(128);
+            let mut id = first;
+            let mut datagrams = Vec::new();
+            let mut expected = Vec::new();
+            for (step, accept, mark) in &packets {
+                id = id.wrapping_add(*step);
+                datagrams.push(made::packet(id, *mark, &[1], None));
+                expected.push((id, accept.then_some(MARK.applied_to(*mark))));
+            }
+            fill(&mut batch, &datagrams);
+            batch.read(&QueueCounters::default()).unwrap();
+            for (index, (_, accept, _)) in packets.iter().enumerate() {
+                batch.judge(index, if *accept { Verdict::Accept } else { Verdict::Drop });
+            }
+            prop_assert_eq!(verdicts(&mut batch), expected);
+        }
     }
 
     #[test]

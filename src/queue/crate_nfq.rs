@@ -163,7 +163,7 @@ impl NfqQueue {
                 Errno::ENOENT => {
                     match std::mem::take(&mut self.orphans_reply) {
                         true => {}
-                        false => self.counters.add_late_verdict(),
+                        false => self.counters.add_late_verdicts(1),
                     }
                     return Ok(Received::Reply);
                 }

@@ -25,7 +25,8 @@ pub struct QueueCounters {
 pub struct QueueLosses {
     /// Did not fit into the socket's buffer (with `fail_open` the kernel accepted them unjudged).
     pub lost_buffer: u64,
-    /// Gone before their verdict came: the kernel had dropped them itself.
+    /// Gone before their verdict came: the kernel had dropped them itself. Of packets that were answered together,
+    /// only where all of them were gone: the kernel's replies do not count.
     pub late_verdict: u64,
     /// Read by nobody who could judge them, and dropped without judgement.
     pub orphan: u64,
@@ -51,8 +52,8 @@ impl QueueCounters {
         self.lost_buffer.fetch_add(u64::from(packets), Ordering::Relaxed);
     }
 
-    pub(super) fn add_late_verdict(&self) {
-        self.late_verdict.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn add_late_verdicts(&self, packets: u32) {
+        self.late_verdict.fetch_add(u64::from(packets), Ordering::Relaxed);
     }
 
     pub(super) fn add_orphans(&self, packets: u32) {

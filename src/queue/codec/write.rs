@@ -86,6 +86,27 @@ pub(in crate::queue) fn put_drop(buffer: &mut Vec<u8>, queue: u16, id: u32) {
     finish(buffer, start);
 }
 
+/// Appends one answer for every packet still held in `queue` up to and with `id`: accepted with this mark, or dropped.
+///
+/// Only where all of them are judged so, or have their answer before it: it also hits what was read and not judged.
+pub(in crate::queue) fn put_run(
+    buffer: &mut Vec<u8>,
+    sequence: u32,
+    queue: u16,
+    id: u32,
+    mark: Option<u32>,
+) {
+    let start = begin(buffer, VERDICT_BATCH, REQUEST, sequence, queue);
+    match mark {
+        Some(mark) => {
+            put_verdict_header(buffer, NF_ACCEPT, id);
+            put_attribute(buffer, NFQA_MARK, &mark.to_be_bytes());
+        }
+        None => put_verdict_header(buffer, NF_DROP, id),
+    }
+    finish(buffer, start);
+}
+
 /// Appends a verdict that drops every packet still held in `queue` up to and with `id`.
 ///
 /// Only for packets that nobody can judge any more: it also hits what was read and not yet answered.
