@@ -438,7 +438,7 @@ mod tests {
         let accepted = |batch: &mut Batch| {
             fill(batch, &packets);
             batch.read(&counters).unwrap();
-            [0, 1, 2, 3, 4, 6].map(|index| batch.judge(index, Verdict::Accept));
+            [0, 1, 2, 3, 4, 6].into_iter().for_each(|index| batch.judge(index, Verdict::Accept));
         };
         accepted(&mut batch);
         let own = Some(0x1000_0000);

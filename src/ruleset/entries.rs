@@ -21,6 +21,9 @@ pub(super) trait Bits: Copy + Ord + Default {
     fn get(bytes: &[u8]) -> Option<Self>;
     /// The address as a number.
     fn number(self) -> u128;
+    /// The address with this number.
+    #[cfg(test)]
+    fn of_number(number: u128) -> Self;
     fn masked(self, length: u8) -> Self;
     /// The last address of the prefix of this length.
     fn last(self, length: u8) -> Self;
@@ -29,10 +32,14 @@ pub(super) trait Bits: Copy + Ord + Default {
     /// The address before this one, if there is one.
     fn previous(self) -> Option<Self>;
     fn prefix(self, length: u8) -> Option<IpNet>;
-    /// The `count` bits behind the first `used` ones, as a number; `count` is not 0, and both are within the address.
-    fn choose(self, used: u8, count: u8) -> usize;
-    /// The first address of the block with this number among those of the prefix of `length` bits that begins here.
-    fn block(self, length: u8, number: usize) -> Self;
+    /// How many digits of 16 bits an address has.
+    const DIGITS: usize = Self::LENGTH as usize / 16;
+    /// The digit of this number, from 0 on.
+    fn digit(self, number: usize) -> u16;
+    /// Nothing but zeros behind the digit of this number.
+    fn ends_with_digit(self, number: usize) -> bool {
+        self == self.masked((number as u8 + 1) * 16)
+    }
     /// How much address space these ranges are; they are disjoint and ascending.
     fn space(ranges: &[(Self, Self)]) -> Space;
 }
@@ -48,6 +55,10 @@ impl Bits for u32 {
     }
     fn number(self) -> u128 {
         self.into()
+    }
+    #[cfg(test)]
+    fn of_number(number: u128) -> Self {
+        number as u32
     }
     #[inline]
     fn masked(self, length: u8) -> Self {
@@ -66,11 +77,8 @@ impl Bits for u32 {
         Ipv4Net::new(Ipv4Addr::from(self), length).ok().map(IpNet::V4)
     }
     #[inline]
-    fn choose(self, used: u8, count: u8) -> usize {
-        (self << (used & 31) >> (32_u32.wrapping_sub(count.into()) & 31)) as usize
-    }
-    fn block(self, length: u8, number: usize) -> Self {
-        self | (number as u32).checked_shl(32 - u32::from(length.min(32))).unwrap_or(0)
+    fn digit(self, number: usize) -> u16 {
+        (self >> (16_usize.wrapping_sub(16 * number) & 31)) as u16
     }
     fn space(ranges: &[(u32, u32)]) -> Space {
         let ipv4_addresses = ranges.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
@@ -90,6 +98,10 @@ impl Bits for u128 {
     fn number(self) -> u128 {
         self
     }
+    #[cfg(test)]
+    fn of_number(number: u128) -> Self {
+        number
+    }
     #[inline]
     fn masked(self, length: u8) -> Self {
         self & u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0)
@@ -107,11 +119,8 @@ impl Bits for u128 {
         Ipv6Net::new(Ipv6Addr::from(self), length).ok().map(IpNet::V6)
     }
     #[inline]
-    fn choose(self, used: u8, count: u8) -> usize {
-        (self << (used & 127) >> (128_u32.wrapping_sub(count.into()) & 127)) as usize
-    }
-    fn block(self, length: u8, number: usize) -> Self {
-        self | (number as u128).checked_shl(128 - u32::from(length.min(128))).unwrap_or(0)
+    fn digit(self, number: usize) -> u16 {
+        (self >> (112_usize.wrapping_sub(16 * number) & 127)) as u16
     }
     fn space(ranges: &[(u128, u128)]) -> Space {
         let networks = |(first, last): &(u128, u128)| {

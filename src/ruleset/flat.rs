@@ -1,82 +1,99 @@
-//! What wins at every address, flat: a search over elementary intervals, in a few loads that lie close together.
+//! What wins at every address, flat: a search over elementary intervals, in a few loads and with hardly a branch.
 //!
 //! Once precedence is settled, the prefixes of a fixed table cut the address space into intervals, at each of which one
-//! answer holds; neighbours with the same answer are one. The first 16 bits of an address choose a word. A word is the
-//! answer itself; or leads to as many more words as there is need for, chosen by the next bits; or to a short run of
-//! intervals, which is read from its beginning. So sparse space costs one load, and dense space a few more. Answers are
-//! the same as those of a walk over the prefixes; the tests compare them with a trie, a scan and hash tables.
+//! answer holds; neighbours with the same answer are one. An address is read 16 bits at a time, its *digits*. The first
+//! digit chooses a word. A word is an answer; or it leads to lines, of which the upper bits of the next digit choose one. A
+//! line holds up to eight intervals of that digit, and three comparisons say which of their words holds. An IPv4 address is
+//! answered by then. With IPv6 the word may lead on, to lines of the digit after that.
 //!
-//! Where a table outgrew what a word can name (some hundred million intervals), the rest is searched by halves.
+//! A branch that the processor cannot guess costs more than a line that is at hand. So an IPv6 answer that is known after the
+//! second digit leads to a line of its own that has no other, and the third digit is always looked at: most prefixes are
+//! /32 to /48.
+//!
+//! Where intervals lie so unevenly that lines for all of them would be mostly empty, a word leads to further lines for the
+//! same digit ([`SAME`]). Answers are the same as those of a walk over the prefixes; the tests compare them with a trie, a
+//! scan and hash tables. Where a table outgrew what a word can name (33 million lines), it is searched by halves.
+
+mod draft;
 
 use super::entries::{self, Bits, Entry};
 use super::precedence::{Slot, Walk};
 use crate::config::Action;
 
-/// The bits that the first words are chosen by.
-const ROOT: u8 = 16;
-/// Intervals that are read one after the other; with more, bits choose.
-const RUN: usize = 6;
+/// Words for the first digit.
+const ROOT: usize = 1 << u16::BITS;
+/// Intervals in a line.
+const LANES: usize = 8;
 
-/// The two highest bits of a word say what it is: an answer, which needs 18 bits.
-const ANSWER: u32 = 0;
-/// More words: how many bits choose, less one, in four bits, and the first word's place in 26.
-const WORDS: u32 = 1;
-/// A run: its length in four bits, and its place in 26.
-const HERE: u32 = 2;
-/// Halving, over all intervals.
-const SEARCH: u32 = 3;
-const KIND: u32 = 30;
-const COUNT: u32 = 26;
-const PLACE: u32 = (1 << COUNT) - 1;
+/// This word leads to lines; otherwise it is an answer, which needs 18 bits.
+const LINES: u32 = 1 << 31;
+/// To lines for the digit that led here, not for the next one.
+const SAME: u32 = 1 << 30;
+/// Then, in five bits, how many lower bits of the digit do not choose among the lines.
+const SHIFT: u32 = 25;
+/// And the place of the line that digit 0 would choose. It wraps: lines for a part of the digits lie where theirs fall.
+const PLACE: u32 = (1 << SHIFT) - 1;
+
+/// Up to eight intervals of one digit: 48 bytes.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(16))]
+struct Line {
+    /// Where the intervals begin; what the first one says is not looked at. Unused ones begin at the last digit.
+    starts: [u16; LANES],
+    /// Their words; unused ones have the last interval's.
+    words: [u32; LANES],
+}
 
 /// The answers of one family.
 pub(super) struct Flat<B> {
-    words: Vec<u32>,
-    /// First addresses of the intervals in runs.
-    firsts: Vec<B>,
-    /// Their answers.
-    answers: Vec<Slot>,
-    /// All intervals, where some word says [`SEARCH`].
+    root: Box<[u32; ROOT]>,
+    lines: Vec<Line>,
+    /// All intervals, where there are too many for words to name their lines.
     all: Vec<(B, Slot)>,
 }
 
 impl<B: Bits> Flat<B> {
     /// Compiles sorted entries.
     pub(super) fn compile(actions: &[Action], sorted: &[Entry<B>]) -> Self {
-        Draft::new(intervals(actions, sorted), PLACE as usize).finish()
+        draft::lay_out(intervals(actions, sorted), PLACE as usize)
     }
 
     /// What wins at an address.
     #[inline]
     pub(super) fn lookup(&self, bits: B) -> Slot {
-        let mut used = ROOT;
-        let mut word = self.word(bits.choose(0, ROOT));
-        loop {
-            let count = word >> COUNT & 15;
-            match word >> KIND {
-                WORDS => {
-                    let choosing = count as u8 + 1;
-                    word = self.word((word & PLACE) as usize + bits.choose(used, choosing));
-                    used += choosing;
+        self.find(bits).unwrap_or_else(|| self.search(bits))
+    }
+
+    /// `None` where lines are missing.
+    #[inline]
+    fn find(&self, bits: B) -> Option<Slot> {
+        let mut word = *self.root.get(usize::from(bits.digit(0)))?;
+        if word & LINES != 0 {
+            word = self.step(word, bits.digit(1))?;
+            if B::DIGITS > 2 {
+                word = self.step(word, bits.digit(2))?;
+            }
+            for number in 3..B::DIGITS {
+                if word & LINES == 0 {
+                    break;
                 }
-                HERE => return self.in_run((word & PLACE) as usize, count as usize, bits),
-                SEARCH => return self.search(bits),
-                _ => return Slot::from_bits(word),
+                word = self.step(word, bits.digit(number))?;
             }
         }
+        Some(Slot::from_bits(word))
     }
 
-    /// Nothing is listed where there is no word; there always is one.
+    /// What the lines at `word` say of a digit.
     #[inline]
-    fn word(&self, place: usize) -> u32 {
-        self.words.get(place).copied().unwrap_or(ANSWER)
-    }
-
-    #[inline]
-    fn in_run(&self, place: usize, length: usize, bits: B) -> Slot {
-        let run = self.firsts.get(place..place + length).unwrap_or_default();
-        let before = run.iter().filter(|first| **first <= bits).count();
-        self.answers.get(place + before.saturating_sub(1)).copied().unwrap_or(Slot::NONE)
+    fn step(&self, mut word: u32, digit: u16) -> Option<u32> {
+        loop {
+            let chosen = u32::from(digit) >> (word >> SHIFT & 31);
+            let line = self.lines.get((word.wrapping_add(chosen) & PLACE) as usize)?;
+            word = line.word(digit);
+            if word & SAME == 0 {
+                return Some(word);
+            }
+        }
     }
 
     #[cold]
@@ -88,10 +105,19 @@ impl<B: Bits> Flat<B> {
     /// Memory that it takes, in bytes.
     #[cfg(test)]
     fn bytes(&self) -> usize {
-        size_of_val(&self.words[..])
-            + size_of_val(&self.firsts[..])
-            + size_of_val(&self.answers[..])
-            + size_of_val(&self.all[..])
+        size_of_val(&self.root[..]) + size_of_val(&self.lines[..]) + size_of_val(&self.all[..])
+    }
+}
+
+impl Line {
+    /// The word of the last interval that begins at this digit or before.
+    #[inline]
+    fn word(&self, digit: u16) -> u32 {
+        let begun = |lane: usize| self.starts.get(lane).is_some_and(|start| *start <= digit);
+        let mut lane = usize::from(begun(4)) << 2;
+        lane += usize::from(begun(lane + 2)) << 1;
+        lane += usize::from(begun(lane + 1));
+        self.words.get(lane).copied().unwrap_or(0)
     }
 }
 
@@ -138,87 +164,6 @@ fn begin<B: Bits>(found: &mut Vec<(B, Slot)>, first: B, slot: Slot) {
     }
 }
 
-/// A table that is being laid out.
-struct Draft<B> {
-    flat: Flat<B>,
-    intervals: Vec<(B, Slot)>,
-    /// No place beyond this one can be named.
-    room: usize,
-    full: bool,
-}
-
-impl<B: Bits> Draft<B> {
-    fn new(intervals: Vec<(B, Slot)>, room: usize) -> Self {
-        let flat =
-            Flat { words: Vec::new(), firsts: Vec::new(), answers: Vec::new(), all: Vec::new() };
-        Draft { flat, intervals, room, full: false }
-    }
-
-    fn finish(mut self) -> Flat<B> {
-        let intervals = std::mem::take(&mut self.intervals);
-        self.flat.words.resize(1 << ROOT, ANSWER);
-        self.lay_out(&intervals, 0, 0, ROOT, B::default());
-        self.flat.words.shrink_to_fit();
-        self.flat.firsts.shrink_to_fit();
-        self.flat.answers.shrink_to_fit();
-        if self.full {
-            self.flat.all = intervals;
-        }
-        self.flat
-    }
-
-    /// Writes the words of the block at `first`, of which `used` bits are common and the next `choosing` ones choose.
-    /// `inside`: the interval that the block begins in, and all that begin within it.
-    fn lay_out(&mut self, inside: &[(B, Slot)], base: usize, used: u8, choosing: u8, first: B) {
-        let mut rest = inside;
-        for number in 0..1_usize << choosing {
-            let from = first.block(used + choosing, number);
-            let last = from.last(used + choosing);
-            // The one that holds at the block's first address is the last that begins there or before.
-            let skip = rest.iter().take_while(|(at, _)| *at <= from).count().saturating_sub(1);
-            rest = rest.get(skip..).unwrap_or_default();
-            let here = rest.iter().take_while(|(at, _)| *at <= last).count();
-            let word = self.word(rest.get(..here).unwrap_or_default(), used + choosing, from);
-            if let Some(place) = self.flat.words.get_mut(base + number) {
-                *place = word;
-            }
-            rest = rest.get(here.saturating_sub(1)..).unwrap_or_default();
-        }
-    }
-
-    /// The word for a block: `inside` as above.
-    fn word(&mut self, inside: &[(B, Slot)], used: u8, first: B) -> u32 {
-        let (runs, words) = (self.flat.firsts.len(), self.flat.words.len());
-        match inside {
-            [] => ANSWER,
-            [(_, slot)] => slot.bits(),
-            _ if inside.len() <= RUN => {
-                if runs + inside.len() > self.room {
-                    return self.searched();
-                }
-                self.flat.firsts.extend(inside.iter().map(|(at, _)| *at));
-                self.flat.answers.extend(inside.iter().map(|(_, slot)| *slot));
-                HERE << KIND | (inside.len() as u32) << COUNT | runs as u32
-            }
-            _ => {
-                // About two words for each interval.
-                let choosing = (inside.len().ilog2() as u8 + 1).min(16).min(B::LENGTH - used);
-                if words + (1 << choosing) > self.room {
-                    return self.searched();
-                }
-                self.flat.words.resize(words + (1 << choosing), ANSWER);
-                self.lay_out(inside, words, used, choosing, first);
-                WORDS << KIND | u32::from(choosing - 1) << COUNT | words as u32
-            }
-        }
-    }
-
-    fn searched(&mut self) -> u32 {
-        self.full = true;
-        SEARCH << KIND
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,16 +181,32 @@ mod tests {
         }
     }
 
-    fn entries(random: &mut Random, count: usize) -> Vec<Entry<u32>> {
-        let mut entries: Vec<Entry<u32>> = (0..count)
+    /// Prefixes whose digits are few, beside one another and apart, so that every kind of word comes up.
+    fn entries<B: Bits>(random: &mut Random, count: usize) -> Vec<Entry<B>> {
+        // One that covers all of them leaves few intervals.
+        let shortest = if count < 300 { 8 } else { 17 };
+        let mut entries: Vec<Entry<B>> = (0..count)
             .map(|line| {
-                let length = (random.next() % 25 + 8) as u8;
-                // Many in the same few /16, so that every kind of word comes up.
-                let bits = (random.next() as u32 & 0x0003_ffff | 0x0a00_0000).masked(length);
+                let any = shortest + random.next() as u8 % (B::LENGTH + 1 - shortest);
+                let length = match random.next() % 3 {
+                    0 => any,
+                    1 => any.next_multiple_of(4),
+                    _ => B::LENGTH - random.next() as u8 % 6,
+                };
+                let digit = |random: &mut Random, number: usize| match (number, random.next() % 4) {
+                    (0, _) => 0x0a00 | random.next() % 2,
+                    (_, 0) => random.next() & 0xffff,
+                    (_, 1) => random.next() & 3,
+                    (_, _) => 0x1200 | random.next() & 0x3f,
+                };
+                let address = (0..B::DIGITS)
+                    .map(|number| digit(random, number))
+                    .fold(0_u128, |number, digit| number << 16 | u128::from(digit));
+                let bits = B::of_number(address).masked(length);
                 // A short exempt one would leave nothing to tell apart.
-                let list = match length {
-                    0..24 => (random.next() % 2 * 2) as u16,
-                    _ => (random.next() % 3) as u16,
+                let list = match length < B::LENGTH - 2 {
+                    true => (random.next() % 2 * 2) as u16,
+                    false => (random.next() % 3) as u16,
                 };
                 Entry { bits, line: line as u32 + 1, origin: 0, list, length, sources: 0 }
             })
@@ -258,50 +219,72 @@ mod tests {
     const ACTIONS: [Action; 3] = [Action::Block, Action::Allow, Action::Monitor];
 
     /// The walk itself, asked for one address.
-    fn scan(entries: &[Entry<u32>], bits: u32) -> Slot {
+    fn scan<B: Bits>(entries: &[Entry<B>], bits: B) -> Slot {
         let mut walk = Walk::new(&ACTIONS);
         let mut slot = Slot::NONE;
-        let covers = |entry: &&Entry<u32>| bits.masked(entry.length) == entry.bits;
-        let covering: Vec<Entry<u32>> = entries.iter().filter(covers).copied().collect();
+        let covers = |entry: &&Entry<B>| bits.masked(entry.length) == entry.bits;
+        let covering: Vec<Entry<B>> = entries.iter().filter(covers).copied().collect();
         for group in entries::by_prefix(&covering) {
             slot = walk.enter(group);
         }
         slot
     }
 
-    fn probes(entries: &[Entry<u32>]) -> impl Iterator<Item = u32> {
-        let edges = |entry: &Entry<u32>| {
+    fn probes<B: Bits>(entries: &[Entry<B>]) -> impl Iterator<Item = B> {
+        let edges = |entry: &Entry<B>| {
             let (first, last) = (entry.bits, entry.bits.last(entry.length));
-            [first, last, first.wrapping_sub(1), last.wrapping_add(1)]
+            [Some(first), Some(last), first.previous(), last.next()].into_iter().flatten()
         };
-        entries.iter().flat_map(edges).chain([0, 1, u32::MAX, u32::MAX - 1])
+        let (first, last) = (B::default(), B::default().last(0));
+        let ends = [Some(first), first.next(), Some(last), last.previous()];
+        entries.iter().flat_map(edges).chain(ends.into_iter().flatten())
     }
 
-    #[test]
-    fn every_edge_has_the_answer_of_a_scan() {
+    fn every_edge<B: Bits + std::fmt::Debug>() {
         let mut random = Random(0x666c_6174);
-        for count in [0, 1, 2, 5, 40, 300] {
+        for count in [0, 1, 2, 5, 40, 300, 1_000] {
             let entries = entries(&mut random, count);
-            let flat = Flat::compile(&ACTIONS, &entries);
-            assert!(count < 300 || !flat.firsts.is_empty() && flat.words.len() > 1 << ROOT);
+            let flat = Flat::<B>::compile(&ACTIONS, &entries);
+            let same = |line: &Line| line.words.iter().any(|word| word & SAME != 0);
+            assert!(count < 300 || flat.lines.iter().any(same));
             for bits in probes(&entries) {
-                assert_eq!(flat.lookup(bits), scan(&entries, bits), "{count} entries, {bits:#x}");
+                assert_eq!(flat.lookup(bits), scan(&entries, bits), "{count} entries, {bits:x?}");
             }
         }
     }
 
     #[test]
+    fn every_edge_has_the_answer_of_a_scan() {
+        every_edge::<u32>();
+        every_edge::<u128>();
+    }
+
+    #[test]
     fn what_no_word_can_name_is_searched_and_found_all_the_same() {
-        let entries = entries(&mut Random(1), 300);
+        let entries = entries::<u128>(&mut Random(1), 300);
         let whole = Flat::compile(&ACTIONS, &entries);
-        for room in [0, 3, 1 << 16, (1 << 16) + 40] {
-            let flat = Draft::new(intervals(&ACTIONS, &entries), room).finish();
+        for room in [0, 1, 40, whole.lines.len() - 1] {
+            let flat = draft::lay_out(intervals(&ACTIONS, &entries), room);
             assert!(!flat.all.is_empty(), "room for {room}");
             for bits in probes(&entries) {
                 assert_eq!(flat.lookup(bits), whole.lookup(bits), "room for {room}, {bits:#x}");
             }
         }
-        assert!(whole.all.is_empty());
+        let flat = draft::lay_out(intervals(&ACTIONS, &entries), whole.lines.len());
+        assert!(flat.all.is_empty() && whole.all.is_empty());
+    }
+
+    #[test]
+    fn few_addresses_close_together_take_few_lines() {
+        let host = |bits| Entry { bits, line: 1, origin: 0, list: 0, length: 32, sources: 0 };
+        for hosts in [1, 3, 9, 100, 1_000] {
+            let apart = (0..hosts).map(|n| host(0x0a00_1200 + 2 * n));
+            let apart: Vec<Entry<u32>> = apart.collect();
+            let flat = Flat::compile(&ACTIONS, &apart);
+            let lines = flat.lines.len();
+            assert!(lines <= 2 * hosts as usize, "{hosts} hosts: {lines} lines");
+            assert!(probes(&apart).all(|bits| flat.lookup(bits) == scan(&apart, bits)));
+        }
     }
 
     #[test]
