@@ -16,7 +16,9 @@ use super::QueueSettings;
 use super::answered::{Answered, Unusable};
 use super::batch::Batch;
 use super::codec::{self, Configuration};
-use super::native::{CONFIGURE, NativeQueue, WAIT, grant_buffer, wait_at_most};
+use super::native::{
+    CONFIGURE, NativeQueue, WAIT, grant_buffer, hear_only_the_kernel, wait_at_most,
+};
 use super::options::{Domain, MemInfo, Protocol};
 use super::takeover::RECORDED;
 use crate::failure::{ExitStatus, Failure};
@@ -58,6 +60,7 @@ impl NativeQueue {
             return Err(NotAdopted::Broken(format!("it belongs to queue {}", record.queue)));
         }
         let socket = netfilter_socket(stored.socket)?;
+        hear_only_the_kernel(&socket).map_err(|errno| broken("its connection", errno))?;
         wait_at_most(&socket, WAIT).map_err(|errno| broken("its time limit", errno))?;
         // With room to spare until the questions are asked: an answer that finds the buffer full is lost.
         let set_up = |errno| broken("its buffer", errno);

@@ -16,7 +16,6 @@ pub struct QueueCounters {
     lost_buffer: AtomicU64,
     late_verdict: AtomicU64,
     orphan: AtomicU64,
-    foreign: AtomicU64,
     malformed: AtomicU64,
 }
 
@@ -30,8 +29,6 @@ pub struct QueueLosses {
     pub late_verdict: u64,
     /// Read by nobody who could judge them, and dropped without judgement.
     pub orphan: u64,
-    /// Datagrams that another process sent to our socket; ignored.
-    pub foreign: u64,
     /// Messages that were cut short, could not be read, or make no sense.
     pub malformed: u64,
 }
@@ -43,7 +40,6 @@ impl QueueCounters {
             lost_buffer: self.lost_buffer.load(Ordering::Relaxed),
             late_verdict: self.late_verdict.load(Ordering::Relaxed),
             orphan: self.orphan.load(Ordering::Relaxed),
-            foreign: self.foreign.load(Ordering::Relaxed),
             malformed: self.malformed.load(Ordering::Relaxed),
         }
     }
@@ -58,10 +54,6 @@ impl QueueCounters {
 
     pub(super) fn add_orphans(&self, packets: u32) {
         self.orphan.fetch_add(u64::from(packets), Ordering::Relaxed);
-    }
-
-    pub(super) fn add_foreign(&self) {
-        self.foreign.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn add_malformed(&self) {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, MultiHeaders, NetlinkAddr, SockFlag, SockProtocol, SockType, bind,
-    getsockopt, recvmmsg, send, setsockopt, socket, sockopt,
+    connect, getsockopt, recvmmsg, send, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
@@ -48,7 +48,7 @@ const TRIES: u32 = 8;
 thread_local! {
     /// The headers that `recvmmsg` fills: kept per thread because they hold pointers, so that a queue can
     /// move to its packet thread and no batch allocates.
-    static HEADERS: RefCell<MultiHeaders<NetlinkAddr>> =
+    static HEADERS: RefCell<MultiHeaders<()>> =
         RefCell::new(MultiHeaders::preallocate(BATCH, None));
 }
 
@@ -93,6 +93,7 @@ impl NativeQueue {
         )
         .map_err(explain(Step::Socket))?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(explain(Step::SetUp))?;
+        hear_only_the_kernel(&socket).map_err(explain(Step::SetUp))?;
         setsockopt(&socket, NoEnobufs, &true).map_err(explain(Step::SetUp))?;
         let buffer_granted =
             grant_buffer(&socket, settings.buffer_bytes).map_err(explain(Step::SetUp))?;
@@ -203,7 +204,7 @@ impl NativeQueue {
 
     /// Receives datagrams into the slab; none after [`WAIT`].
     fn fill(&mut self) -> Result<(), Failure> {
-        let NativeQueue { socket, batch, counters, number, .. } = self;
+        let NativeQueue { socket, batch, number, .. } = self;
         let mut lengths = [0; BATCH];
         let received = HEADERS.with_borrow_mut(|headers| {
             let mut slots = batch.slots();
@@ -217,12 +218,8 @@ impl NativeQueue {
             let mut received = 0;
             for (length, datagram) in lengths.iter_mut().zip(datagrams) {
                 received += 1;
-                // Only the kernel (port id 0) holds packets. A datagram cut short (MSG_TRUNC) shows as
-                // a message that is not whole.
-                match datagram.address.map(|address| address.pid()) {
-                    Some(0) => *length = datagram.bytes,
-                    Some(_) | None => counters.add_foreign(),
-                }
+                // A datagram cut short (MSG_TRUNC) shows as a message that is not whole.
+                *length = datagram.bytes;
             }
             Ok(received)
         });
@@ -362,6 +359,12 @@ pub(super) fn grant_buffer(socket: &OwnedFd, bytes: usize) -> Result<usize, Errn
         setsockopt(socket, sockopt::RcvBuf, &half)?;
     }
     getsockopt(socket, sockopt::RcvBuf)
+}
+
+/// Connects the socket to the kernel: then that refuses what anybody else sends to it, and no address need be asked for
+/// with each message (net/netlink/af_netlink.c, `netlink_getsockbyportid`).
+pub(super) fn hear_only_the_kernel(socket: &OwnedFd) -> Result<(), Errno> {
+    connect(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))
 }
 
 /// Lets a receive wait no longer than this.

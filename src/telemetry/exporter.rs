@@ -353,7 +353,7 @@ fn queues(page: &mut Page, observed: &Observed) {
         ] {
             lost.push((vec![number.clone(), cause.to_owned()], value as f64));
         }
-        malformed.push((vec![number.clone()], (losses.malformed + losses.foreign) as f64));
+        malformed.push((vec![number.clone()], losses.malformed as f64));
         if let Some(buffer) = queue.gauge.as_ref().and_then(|gauge| gauge.read()) {
             used.push((vec![number.clone()], buffer.used as f64));
             size.push((vec![number], buffer.size as f64));

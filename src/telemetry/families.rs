@@ -77,7 +77,7 @@ declare! {
     BUFFER_SIZE: Gauge "kordon_queue_buffer_size_bytes" ["queue"]
         "Size of the queue socket's receive buffer, as the kernel granted it. Missing where the nfq backend cannot read it.";
     MALFORMED: Counter "kordon_queue_malformed_messages_total" ["queue"]
-        "Queue messages that could not be read, or came from another sender than the kernel.";
+        "Queue messages that could not be read.";
     GATE_DROPPED: Counter "kordon_gate_dropped_packets_total" ["family"]
         "Packets that reached the gate without kordon's mark, as the kernel counts them, at most 5 s old. Only where kordon manages the rules.";
     TUNNELS_DROPPED: Counter "kordon_gateway_tunnel_packets_dropped_total" ["family"]

@@ -23,6 +23,7 @@ mod refusals;
 mod reload;
 mod restart;
 mod shapes;
+mod strangers;
 mod toward;
 mod verdicts;
 mod verify;
@@ -114,6 +115,7 @@ pub(crate) const CASES: &[Case] = &[
     once("service_manager_hears_of_start_life_and_stop", failures::service_manager),
     native("planned_restarts_lose_and_leak_nothing", restart::planned),
     native("killed_daemon_loses_a_batch_at_most_and_counts_it", restart::killed),
+    native("queue_socket_hears_only_the_kernel", strangers::refused),
     native("stopped_for_good_nothing_passes", restart::stopped_for_good),
     native("successor_beside_a_living_reader_is_refused", restart::living_reader),
     native("broken_stored_socket_is_replaced", restart::broken),
