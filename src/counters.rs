@@ -245,14 +245,20 @@ impl Account {
         self.mode = mode;
     }
 
-    /// Counts one decision and returns the answer for the kernel: the verdict, or accept in monitor mode.
+    /// The answer for the kernel: the verdict, or accept in monitor mode.
     #[inline]
-    pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
+    pub fn answer(&self, rules: &Ruleset, decision: &Decision) -> Verdict {
         let policy = rules.policies.get(decision.policy);
-        let answer = match policy.map_or(self.mode, |policy| policy.mode(self.mode)) {
+        match policy.map_or(self.mode, |policy| policy.mode(self.mode)) {
             Mode::Enforce => decision.verdict(),
             Mode::Monitor => Verdict::Accept,
-        };
+        }
+    }
+
+    /// Counts one decision and returns its answer.
+    #[inline]
+    pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
+        let answer = self.answer(rules, decision);
         let family = held.family().map_or(2, Family::index);
         if let Some(counters) = self.shard.families.get(family) {
             counters.judged.add(held.length);

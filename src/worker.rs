@@ -4,9 +4,9 @@
 //! force after the batch was received, and the batch is answered before the next one is received or the
 //! thread ends.
 //!
-//! The whole batch is decided before its first packet is counted: reporting an event is a locked
-//! instruction, behind which the processor begins no load, so look-ups on both sides of it could not wait
-//! for memory together.
+//! The whole batch is decided, and its senders are noted, before its first packet is counted: reporting an event is a
+//! locked instruction, behind which the processor begins no load, so look-ups on both sides of it could not wait for
+//! memory together.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -113,9 +113,12 @@ impl<Q: PacketQueue> Worker<Q> {
         }
         for (index, decision) in self.decisions.iter().enumerate() {
             let held = self.queue.held(index);
-            let answer = self.account.count(rules, held, decision);
+            let answer = self.account.answer(rules, decision);
             self.sightings.note(self.account.shard(), held, decision, answer);
             self.queue.judge(index, answer);
+        }
+        for (index, decision) in self.decisions.iter().enumerate() {
+            self.account.count(rules, self.queue.held(index), decision);
         }
         let since_start = received.duration_since(self.began);
         if count > 0 {
