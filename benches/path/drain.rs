@@ -21,14 +21,19 @@ use kordon::verdict::{Mark, Verdict};
 use kordon::worker::Worker;
 use nix::sys::socket::{setsockopt, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use serde_json::{Value, json};
 
-use super::common::{self, Ip, Route, SPREAD};
+use super::common::{self, Ip, SPREAD};
 use super::lab::process::tool;
 use super::lab::topology::{self, ALLOWED, Place};
 use super::lab::{Context, Res};
+use super::machine::Pinned;
 use super::steal::Undisturbed;
-use super::{COPY_RANGE, QUEUE, hold, release};
+use super::{Bench, COPY_RANGE, QUEUE, at_least, hold, release, round};
 
+const ROUNDS: usize = 25;
+/// To reach: the native backend to the accept-all loop.
+const NATIVE_TO_LOOP: f64 = 1.2;
 /// Packets in the queue before it is drained: short enough that few turns are disturbed.
 const PACKETS: usize = 4_096;
 /// The payload of each packet, in bytes: 64 with its headers.
@@ -42,7 +47,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Who drains the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Contestant {
+enum Contestant {
     NfqLoop,
     NativeCold,
     NativeHot,
@@ -51,7 +56,7 @@ pub(super) enum Contestant {
 }
 
 impl Contestant {
-    pub(super) const ALL: [Contestant; 5] = [
+    const ALL: [Contestant; 5] = [
         Contestant::NfqLoop,
         Contestant::NativeCold,
         Contestant::NativeHot,
@@ -59,7 +64,7 @@ impl Contestant {
         Contestant::BackendHot,
     ];
 
-    pub(super) fn label(self) -> &'static str {
+    fn label(self) -> &'static str {
         match self {
             Contestant::NfqLoop => "nfq loop, accepts everything",
             Contestant::NativeCold => "kordon native, another address per packet",
@@ -70,7 +75,61 @@ impl Contestant {
     }
 }
 
-pub(super) struct Drain {
+/// Kilopackets per second of each contestant in each round.
+pub(super) struct Figures {
+    kpps: BTreeMap<Contestant, Vec<f64>>,
+    packets: usize,
+    rounds: usize,
+}
+
+impl Figures {
+    fn of(&self, contestant: Contestant) -> f64 {
+        median(&self.kpps[&contestant])
+    }
+
+    pub(super) fn print(&self) -> &Self {
+        let base = self.of(Contestant::NfqLoop);
+        println!(
+            "\ndrain, one processor, {} packets a round, {} rounds    kpps    to the loop",
+            self.packets, self.rounds
+        );
+        for contestant in Contestant::ALL {
+            let kpps = self.of(contestant);
+            println!("  {:<42} {kpps:>6.1}    {:>6.2}", contestant.label(), kpps / base);
+        }
+        let to_loop = self.of(Contestant::NativeCold) / base;
+        at_least("native, cold look-ups, to the accept-all nfq loop", to_loop, NATIVE_TO_LOOP);
+        self
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let base = self.of(Contestant::NfqLoop);
+        json!({
+            "kpps": {
+                "native": round(self.of(Contestant::NativeCold)),
+                "nfq_backend": round(self.of(Contestant::BackendCold)),
+                "nfq_loop": round(base),
+            },
+            "kpps_hot": {
+                "native": round(self.of(Contestant::NativeHot)),
+                "nfq_backend": round(self.of(Contestant::BackendHot)),
+            },
+            "ratio": {
+                "native_to_nfq_loop": self.of(Contestant::NativeCold) / base,
+                "native_hot_to_nfq_loop": self.of(Contestant::NativeHot) / base,
+            },
+            "rounds": { "drain": self.rounds },
+            "packets": self.packets,
+        })
+    }
+}
+
+pub(super) fn run(bench: &Bench) -> Res<Figures> {
+    let pinned = Pinned::new()?;
+    Drain::new(bench, pinned.processor)?.run()
+}
+
+struct Drain {
     rules: Arc<Published>,
     addresses: Arc<Vec<[u8; 4]>>,
     settings: QueueSettings,
@@ -91,13 +150,8 @@ pub(super) fn settings() -> QueueSettings {
 }
 
 impl Drain {
-    pub(super) fn new(
-        rules: Arc<Published>,
-        routes: &[Route],
-        rounds: usize,
-        processor: usize,
-    ) -> Res<Self> {
-        let addresses = common::hits(Ip::V4, routes, SPREAD);
+    fn new(bench: &Bench, processor: usize) -> Res<Self> {
+        let addresses = common::hits(Ip::V4, &bench.routes, SPREAD);
         let addresses = addresses.into_iter().filter_map(|address| match address {
             IpAddr::V4(address) => Some(address.octets()),
             IpAddr::V6(_) => None,
@@ -111,15 +165,11 @@ impl Drain {
             );
         }
         let addresses = Arc::new(addresses.collect());
+        let (rules, rounds) = (Arc::clone(&bench.rules), bench.rounds.unwrap_or(ROUNDS));
         Ok(Drain { rules, addresses, settings, packets, rounds, processor })
     }
 
-    pub(super) fn packets(&self) -> usize {
-        self.packets
-    }
-
-    /// Kilopackets per second of each contestant in each round.
-    pub(super) fn run(&self) -> Res<BTreeMap<Contestant, Vec<f64>>> {
+    fn run(&self) -> Res<Figures> {
         hold()?;
         // Judged packets end on arrival, so that the server's work is not in the figure.
         let end = ["-w", "-t", "raw", "-A", "PREROUTING", "-p", "udp", "-j", "DROP"];
@@ -148,7 +198,7 @@ impl Drain {
         topology::at(Place::Out1, || {
             tool("iptables-nft", &["-w", "-t", "raw", "-F", "PREROUTING"]).map(drop)
         })?;
-        Ok(kpps)
+        Ok(Figures { kpps, packets: self.packets, rounds: self.rounds })
     }
 
     fn turn(&self, contestant: Contestant, camera: &UdpSocket) -> Res<Duration> {

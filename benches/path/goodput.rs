@@ -12,13 +12,18 @@ use std::time::{Duration, Instant};
 
 use kordon::queue::NativeQueue;
 use kordon::ruleset::Published;
+use serde_json::{Value, json};
 
-use super::drain::{settings, worker};
+use super::drain::{median, settings, worker};
 use super::lab::topology::{self, ALLOWED, Place};
 use super::lab::{Context, Res};
+use super::machine::Pinned;
 use super::steal::Undisturbed;
-use super::{hold, release};
+use super::{Bench, at_least, hold, release, round};
 
+const ROUNDS: usize = 9;
+/// To reach: TCP through the queue to plain forwarding.
+const GOODPUT: f64 = 0.8;
 const PORT: u16 = 5001;
 const START: Duration = Duration::from_millis(300);
 const MEASURED: Duration = Duration::from_millis(1_000);
@@ -30,14 +35,41 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Megabits per second, round by round.
 #[derive(Default)]
-pub(super) struct Goodput {
-    pub(super) forwarding: Vec<f64>,
-    pub(super) native: Vec<f64>,
+pub(super) struct Figures {
+    forwarding: Vec<f64>,
+    native: Vec<f64>,
 }
 
-pub(super) fn run(rules: &Arc<Published>, rounds: usize, processor: usize) -> Res<Goodput> {
-    let mut goodput = Goodput::default();
-    let mut undisturbed = Undisturbed::new(processor, 2 * rounds);
+impl Figures {
+    fn to_forwarding(&self) -> f64 {
+        median(&self.native) / median(&self.forwarding)
+    }
+
+    pub(super) fn print(&self) -> &Self {
+        println!("\nTCP goodput, one stream, {} rounds     Mbit/s", self.native.len());
+        println!("  forwarding without a queue         {:>9.0}", median(&self.forwarding));
+        println!("  through kordon's queue             {:>9.0}", median(&self.native));
+        at_least("goodput to forwarding", self.to_forwarding(), GOODPUT);
+        self
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "goodput_mbit": {
+                "forwarding": round(median(&self.forwarding)),
+                "native": round(median(&self.native)),
+            },
+            "ratio": { "goodput_to_forwarding": self.to_forwarding() },
+            "rounds": { "goodput": self.native.len() },
+        })
+    }
+}
+
+pub(super) fn run(bench: &Bench) -> Res<Figures> {
+    let pinned = Pinned::new()?;
+    let (rules, rounds) = (&bench.rules, bench.rounds.unwrap_or(ROUNDS));
+    let mut goodput = Figures::default();
+    let mut undisturbed = Undisturbed::new(pinned.processor, 2 * rounds);
     // The first round warms up, and is not kept.
     for round in 0..=rounds {
         let forwarding = undisturbed.take(TOLERATED, stream)?;

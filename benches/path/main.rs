@@ -1,15 +1,16 @@
-//! The packet path through the kernel: kordon's packet thread against an accept-all loop on the `nfq` crate.
+//! The packet path through the kernel, in parts: `cargo bench --bench path -- drain goodput`; without names, all.
 //!
-//! It runs in network namespaces of its own, made by root or by anybody (`unshare`), and on one processor. One
-//! thread first fills the queue while nobody receives, then drains it, so that neither sender nor idle time
-//! is in the figure ([`drain`]). Then one TCP stream runs through the gateway, with and without the queue
-//! ([`goodput`]). Contestants take turns within each round; figures are medians over the rounds.
+//! It runs in network namespaces of its own, made by root or by anybody (`unshare`). [`drain`]: one thread fills a
+//! queue while nobody receives, then drains it, so that neither sender nor idle time is in the figure.
+//! [`goodput`]: one TCP stream runs through the gateway, with and without the queue. Contestants take turns within
+//! each round; figures are medians over the rounds.
 //!
 //! The rule set is the full BGP table as one allow list, so every packet is listed, counted and accepted.
 //! Live packets go to one documentation address, whose look-up never leaves the cache (`hot`). In the main
 //! figures (`cold`) each packet is judged with another address of the table in place of its destination.
 //!
-//! Prints tables and writes `target/bench-path.json`. `KORDON_BENCH_ROUNDS` sets the number of rounds.
+//! Prints tables and writes `target/bench-path.json`, without the parts that did not run. `KORDON_BENCH_ROUNDS`
+//! sets the number of rounds.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -18,6 +19,7 @@ mod lab;
 
 mod drain;
 mod goodput;
+mod machine;
 mod steal;
 
 use std::path::PathBuf;
@@ -25,11 +27,10 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use kordon::config::Action;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
-use serde_json::json;
+use kordon::ruleset::Published;
+use serde_json::{Value, json};
 
-use drain::{Contestant, Drain};
+use common::Route;
 use lab::enter::{self, Entry};
 use lab::topology::{self, CAMERA_INTERFACE};
 use lab::{Context, Res};
@@ -38,15 +39,29 @@ use lab::{Context, Res};
 const QUEUE: u16 = 7;
 /// As the daemon's default configuration has it.
 const COPY_RANGE: u16 = 128;
-const ROUNDS: usize = 25;
-/// Targets: the native backend to the accept-all loop, TCP through the queue to plain forwarding.
-const NATIVE_TO_LOOP: f64 = 1.2;
-const GOODPUT: f64 = 0.8;
+
+/// What the parts share.
+struct Bench {
+    routes: Vec<Route>,
+    /// All of them as allow lists.
+    rules: Arc<Published>,
+    /// The number of rounds, where somebody asked for one.
+    rounds: Option<usize>,
+}
+
+/// Prints its table and returns its part of the report: an object whose objects are merged with those of others.
+type Run = fn(&Bench) -> Res<Value>;
+
+/// The parts, in the order in which they run.
+const PARTS: &[(&str, Run)] = &[
+    ("drain", |bench| drain::run(bench).map(|figures| figures.print().json())),
+    ("goodput", |bench| goodput::run(bench).map(|figures| figures.print().json())),
+];
 
 fn main() -> ExitCode {
     let result = match enter::entered() {
-        Some(entry) => inside(entry),
-        None => outside(),
+        Some(entry) => asked().and_then(|parts| inside(entry, &parts)),
+        None => asked().and_then(|_| outside()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,6 +70,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The parts named on the command line; all where none is.
+fn asked() -> Res<Vec<(&'static str, Run)>> {
+    // cargo adds its `--bench`.
+    let names: Vec<_> = std::env::args().skip(1).filter(|name| name != "--bench").collect();
+    let known = |name: &str| PARTS.iter().any(|(part, _)| *part == name);
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        let parts: Vec<_> = PARTS.iter().map(|(part, _)| *part).collect();
+        return Err(format!("{unknown}: no such part; there are {}", parts.join(", ")));
+    }
+    let chosen = |part: &str| names.is_empty() || names.iter().any(|name| name == part);
+    Ok(PARTS.iter().filter(|(part, _)| chosen(part)).copied().collect())
 }
 
 fn outside() -> Res {
@@ -71,96 +99,69 @@ fn outside() -> Res {
     };
     let program = std::env::current_exe().context("current_exe")?;
     let mut command = enter::unshared(entry, &program.display().to_string());
-    let status = command.status().context("unshare")?;
+    let status = command.args(std::env::args().skip(1)).status().context("unshare")?;
     if status.success() { Ok(()) } else { Err(format!("inner process: {status}")) }
 }
 
-fn inside(entry: Entry) -> Res {
+fn inside(entry: Entry, parts: &[(&str, Run)]) -> Res {
     enter::arrive()?;
     // Before any thread starts: they all inherit it. Refused to ordinary users, and not needed.
     let this = std::process::id().to_string();
     let quiet = Command::new("renice").args(["-n", "-20", "-p", &this]).output();
     let priority = quiet.is_ok_and(|output| output.status.success());
     let rounds = match std::env::var("KORDON_BENCH_ROUNDS") {
-        Ok(text) => text.parse().context("KORDON_BENCH_ROUNDS")?,
-        Err(_) => ROUNDS,
+        Ok(text) => Some(text.parse().context("KORDON_BENCH_ROUNDS")?),
+        Err(_) => None,
     };
+    let machine = machine::Machine::look()?;
+    println!("{machine}");
     topology::build()?;
     let routes = common::full();
-    let rules = common::published(&routes, Action::Allow);
     println!(
-        "{} lines of the BGP table as one allow list; {rounds} rounds; namespaces made as {}{}",
+        "{} lines of the BGP table; namespaces made as {}{}",
         routes.len(),
         entry.label(),
         if priority { "; raised priority" } else { "" }
     );
+    let rules = common::published(&routes, Action::Allow);
+    let bench = Bench { routes, rules, rounds };
 
-    let processor = pin()?;
-    let drain = Drain::new(Arc::clone(&rules), &routes, rounds, processor)?;
-    let kpps = drain.run()?;
-    let of = |contestant| drain::median(&kpps[&contestant]);
-    let base = of(Contestant::NfqLoop);
-    println!("\ndrain, one processor, {} packets a round    kpps    to the loop", drain.packets());
-    for contestant in Contestant::ALL {
-        let kpps = of(contestant);
-        println!("  {:<42} {kpps:>6.1}    {:>6.2}", contestant.label(), kpps / base);
+    let mut report = json!({ "machine": machine.json() });
+    let mut failed = Vec::new();
+    for (name, run) in parts {
+        match run(&bench) {
+            Ok(part) => merge(&mut report, part),
+            // The others may say something yet.
+            Err(reason) => failed.push(format!("{name}: {reason}")),
+        }
     }
-    let to_loop = of(Contestant::NativeCold) / base;
-    verdict("native, cold look-ups, to the accept-all nfq loop", to_loop, NATIVE_TO_LOOP);
-
-    let mbit = goodput::run(&rules, rounds.div_ceil(3), processor)?;
-    let (forwarding, native) = (drain::median(&mbit.forwarding), drain::median(&mbit.native));
-    println!("\nTCP goodput, one stream, median        Mbit/s");
-    println!("  forwarding without a queue         {forwarding:>9.0}");
-    println!("  through kordon's queue             {native:>9.0}");
-    let to_forwarding = native / forwarding;
-    verdict("goodput to forwarding", to_forwarding, GOODPUT);
-
-    let report = json!({
-        "kpps": {
-            "native": round(of(Contestant::NativeCold)),
-            "nfq_backend": round(of(Contestant::BackendCold)),
-            "nfq_loop": round(base),
-        },
-        "kpps_hot": {
-            "native": round(of(Contestant::NativeHot)),
-            "nfq_backend": round(of(Contestant::BackendHot)),
-        },
-        "goodput_mbit": { "forwarding": round(forwarding), "native": round(native) },
-        "ratio": {
-            "native_to_nfq_loop": to_loop,
-            "native_hot_to_nfq_loop": of(Contestant::NativeHot) / base,
-            "goodput_to_forwarding": to_forwarding,
-        },
-        "rounds": rounds,
-        "packets": drain.packets(),
-    });
     let path = report_path();
     let text = serde_json::to_string_pretty(&report).context("the report")?;
     std::fs::write(&path, text + "\n").context(path.display())?;
     println!("\nwritten to {}", path.display());
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
 }
 
-fn verdict(what: &str, ratio: f64, target: f64) {
-    let word = if ratio >= target { "met" } else { "MISSED" };
-    println!("  {what}: {ratio:.2}, target {target:.1}: {word}");
+/// Adds what `part` has to the report, object by object.
+fn merge(report: &mut Value, part: Value) {
+    match (report, part) {
+        (Value::Object(report), Value::Object(part)) => {
+            for (key, value) in part {
+                merge(report.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (report, part) => *report = part,
+    }
+}
+
+/// Says whether a figure is as large as it should be.
+fn at_least(what: &str, figure: f64, target: f64) {
+    let word = if figure >= target { "met" } else { "MISSED" };
+    println!("  {what}: {figure:.3}, to reach at least {target}: {word}");
 }
 
 fn round(figure: f64) -> f64 {
     (figure * 10.0).round() / 10.0
-}
-
-/// Keeps this thread, and all that it starts, on the last processor that it may use.
-fn pin() -> Res<usize> {
-    let this = Pid::from_raw(0);
-    let allowed = sched_getaffinity(this).context("sched_getaffinity")?;
-    let last = (0..CpuSet::count()).rev().find(|cpu| allowed.is_set(*cpu) == Ok(true));
-    let last = last.ok_or("no processor")?;
-    let mut one = CpuSet::new();
-    one.set(last).context("CpuSet")?;
-    sched_setaffinity(this, &one).context("sched_setaffinity")?;
-    Ok(last)
 }
 
 /// `target/bench-path.json`, wherever cargo keeps its target folder: the bench is in `<target>/PROFILE/deps`.
