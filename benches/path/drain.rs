@@ -1,43 +1,42 @@
 //! Filling a queue and draining it, by one contestant after the other.
 //!
 //! Every contestant gets the same copy range, GSO flag, length, receive buffer and number of packets, a
-//! queue of its own for each turn, and the same thread on the same processor. A turn counts only if every
-//! packet reached the server.
+//! queue of its own for each turn, and the same thread on the same processor. It drains the queue twice, and
+//! the second time counts: by then its memory is there, as a daemon's is. A turn counts only if every packet
+//! reached the server. In each round the contestants come in another order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kordon::config::Mode;
+use kordon::config::{Action, Mode};
 use kordon::counters::{Account, CameraPlaces, Shard, Sightings, events, sightings};
-use kordon::failure::Failure;
-use kordon::packet::Held;
-use kordon::queue::{BATCH, NativeQueue, NfqQueue, PacketQueue, QueueSettings};
+use kordon::queue::{NativeQueue, NfqQueue, PacketQueue, QueueSettings};
 use kordon::ruleset::{Follower, Published};
 use kordon::stance::{Stance, Terms};
-use kordon::verdict::{Mark, Verdict};
+use kordon::verdict::Mark;
 use kordon::worker::Worker;
-use nix::sys::socket::{setsockopt, sockopt};
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::common::{self, Ip, SPREAD};
+use super::ceiling::Ceiling;
+use super::cold::{Cold, Copies};
+use super::common::{self, Ip, Random, SEED, SPREAD};
 use super::lab::process::tool;
 use super::lab::topology::{self, ALLOWED, Place};
 use super::lab::{Context, Res};
 use super::machine::Pinned;
 use super::steal::Undisturbed;
-use super::{Bench, COPY_RANGE, QUEUE, at_least, hold, release, round};
+use super::{Bench, COPY_RANGE, QUEUE, at_least, at_most, hold, nfq_loop, release, round};
 
-const ROUNDS: usize = 25;
-/// To reach: the native backend to the accept-all loop.
+const ROUNDS: usize = 40;
+/// To reach: kordon's packet thread to the ceiling and to the accept-all loop, and how much more a packet may cost
+/// with the full table than with empty lists.
+const NATIVE_TO_CEILING: f64 = 0.9;
 const NATIVE_TO_LOOP: f64 = 1.2;
+const FULL_TO_EMPTY: f64 = 1.05;
 /// Packets in the queue before it is drained: short enough that few turns are disturbed.
 const PACKETS: usize = 4_096;
-/// The payload of each packet, in bytes: 64 with its headers.
-const PAYLOAD: [u8; 36] = [0; 36];
 /// Receive buffer asked for; [`PACKETS`] take about half of it.
 const BUFFER: usize = 16 << 20;
 /// What one held packet takes of the buffer, amply (832 measured on Linux 6.18, copy range 128).
@@ -45,97 +44,173 @@ const CHARGE: usize = 1_280;
 /// No turn takes longer.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// Packets of one length, in bytes with their IPv4 and UDP headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Size(usize);
+
+impl Size {
+    pub(super) const ALL: [Size; 2] = [Size(64), Size(1_400)];
+
+    pub(super) fn payload(self) -> Vec<u8> {
+        vec![0; self.0 - 28]
+    }
+
+    /// What the report's keys end in.
+    fn suffix(self) -> String {
+        if self == Size::ALL[0] { String::new() } else { format!("_{}", self.0) }
+    }
+}
+
 /// Who drains the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Contestant {
+pub(super) enum Contestant {
     NfqLoop,
-    NativeCold,
+    Ceiling,
+    CeilingCopying,
+    Native,
+    NativeEmpty,
     NativeHot,
-    BackendCold,
-    BackendHot,
+    Backend,
 }
 
 impl Contestant {
-    const ALL: [Contestant; 5] = [
+    const ALL: [Contestant; 7] = [
         Contestant::NfqLoop,
-        Contestant::NativeCold,
+        Contestant::Ceiling,
+        Contestant::CeilingCopying,
+        Contestant::Native,
+        Contestant::NativeEmpty,
         Contestant::NativeHot,
-        Contestant::BackendCold,
-        Contestant::BackendHot,
+        Contestant::Backend,
     ];
 
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Contestant::NfqLoop => "nfq loop, accepts everything",
-            Contestant::NativeCold => "kordon native, another address per packet",
+            Contestant::Ceiling => "ceiling, accepts everything",
+            Contestant::CeilingCopying => "ceiling that also writes the addresses",
+            Contestant::Native => "kordon native, another address per packet",
+            Contestant::NativeEmpty => "the same with empty lists",
             Contestant::NativeHot => "kordon native, one address",
-            Contestant::BackendCold => "kordon on nfq, another address per packet",
-            Contestant::BackendHot => "kordon on nfq, one address",
+            Contestant::Backend => "kordon on nfq, another address per packet",
+        }
+    }
+
+    /// Its key in the report.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Contestant::NfqLoop => "nfq_loop",
+            Contestant::Ceiling => "ceiling",
+            Contestant::CeilingCopying => "ceiling_copying",
+            Contestant::Native => "native",
+            Contestant::NativeEmpty => "native_empty",
+            Contestant::NativeHot => "native_hot",
+            Contestant::Backend => "nfq_backend",
         }
     }
 }
 
 /// Kilopackets per second of each contestant in each round.
 pub(super) struct Figures {
-    kpps: BTreeMap<Contestant, Vec<f64>>,
+    kpps: BTreeMap<(Size, Contestant), Vec<f64>>,
     packets: usize,
     rounds: usize,
 }
 
 impl Figures {
-    fn of(&self, contestant: Contestant) -> f64 {
-        median(&self.kpps[&contestant])
+    fn of(&self, size: Size, contestant: Contestant) -> f64 {
+        median(&self.kpps[&(size, contestant)])
+    }
+
+    /// The median of the rounds' ratios.
+    fn ratio(&self, size: Size, one: Contestant, other: Contestant) -> f64 {
+        let pairs = self.kpps[&(size, one)].iter().zip(&self.kpps[&(size, other)]);
+        median(&pairs.map(|(one, other)| one / other).collect::<Vec<_>>())
     }
 
     pub(super) fn print(&self) -> &Self {
-        let base = self.of(Contestant::NfqLoop);
-        println!(
-            "\ndrain, one processor, {} packets a round, {} rounds    kpps    to the loop",
-            self.packets, self.rounds
-        );
-        for contestant in Contestant::ALL {
-            let kpps = self.of(contestant);
-            println!("  {:<42} {kpps:>6.1}    {:>6.2}", contestant.label(), kpps / base);
+        for size in Size::ALL {
+            println!(
+                "\ndrain, {} bytes, {} packets, {} rounds            kpps  ns each  to the ceiling",
+                size.0, self.packets, self.rounds
+            );
+            for contestant in Contestant::ALL {
+                let kpps = self.of(size, contestant);
+                let ratio = self.ratio(size, contestant, Contestant::Ceiling);
+                let (label, each) = (contestant.label(), 1e6 / kpps);
+                println!("  {label:<42} {kpps:>8.1} {each:>8.0} {ratio:>15.3}");
+            }
+            let [to_ceiling, to_loop, full_to_empty] = self.ratios(size);
+            at_least("native to the ceiling", to_ceiling, NATIVE_TO_CEILING);
+            at_least("native to the nfq loop", to_loop, NATIVE_TO_LOOP);
+            at_most("cost with the full table to empty lists", full_to_empty, FULL_TO_EMPTY);
         }
-        let to_loop = self.of(Contestant::NativeCold) / base;
-        at_least("native, cold look-ups, to the accept-all nfq loop", to_loop, NATIVE_TO_LOOP);
         self
     }
 
+    /// Native to the ceiling and to the loop, and the cost with the full table to that with empty lists.
+    fn ratios(&self, size: Size) -> [f64; 3] {
+        [
+            self.ratio(size, Contestant::Native, Contestant::Ceiling),
+            self.ratio(size, Contestant::Native, Contestant::NfqLoop),
+            self.ratio(size, Contestant::NativeEmpty, Contestant::Native),
+        ]
+    }
+
     pub(super) fn json(&self) -> Value {
-        let base = self.of(Contestant::NfqLoop);
-        json!({
-            "kpps": {
-                "native": round(self.of(Contestant::NativeCold)),
-                "nfq_backend": round(self.of(Contestant::BackendCold)),
-                "nfq_loop": round(base),
-            },
-            "kpps_hot": {
-                "native": round(self.of(Contestant::NativeHot)),
-                "nfq_backend": round(self.of(Contestant::BackendHot)),
-            },
-            "ratio": {
-                "native_to_nfq_loop": self.of(Contestant::NativeCold) / base,
-                "native_hot_to_nfq_loop": self.of(Contestant::NativeHot) / base,
-            },
-            "rounds": { "drain": self.rounds },
-            "packets": self.packets,
-        })
+        let mut report = Map::new();
+        let mut ratio = Map::new();
+        for size in Size::ALL {
+            let suffix = size.suffix();
+            let all = Contestant::ALL.into_iter();
+            let kpps = all.map(|one| (one.key().to_owned(), json!(round(self.of(size, one)))));
+            report.insert(format!("kpps{suffix}"), Value::Object(kpps.collect()));
+            let names = ["native_to_ceiling", "native_to_nfq_loop", "full_to_empty_list"];
+            for (name, figure) in names.into_iter().zip(self.ratios(size)) {
+                ratio.insert(format!("{name}{suffix}"), json!(figure));
+            }
+        }
+        report.insert("ratio".to_owned(), Value::Object(ratio));
+        report.insert("rounds".to_owned(), json!({ "drain": self.rounds }));
+        report.insert("packets".to_owned(), json!(self.packets));
+        Value::Object(report)
     }
 }
 
 pub(super) fn run(bench: &Bench) -> Res<Figures> {
     let pinned = Pinned::new()?;
-    Drain::new(bench, pinned.processor)?.run()
+    let drain = Drain::new(bench)?;
+    let rounds = bench.rounds.unwrap_or(ROUNDS);
+    let mut kpps: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+    let mut order: Vec<_> = Size::ALL
+        .into_iter()
+        .flat_map(|size| Contestant::ALL.map(|contestant| (size, contestant)))
+        .collect();
+    let mut random = Random(SEED);
+    let mut undisturbed = Undisturbed::new(pinned.processor, rounds * order.len());
+    drain.held(|camera| {
+        // The first round warms up, and is not kept.
+        for round in 0..=rounds {
+            shuffle(&mut order, &mut random);
+            for (size, contestant) in &order {
+                let turn = || drain.turn(*contestant, *size, round, camera);
+                let took = undisturbed.take(0, || turn().context(contestant.label()))?;
+                if round > 0 {
+                    let figure = drain.packets as f64 / took.as_secs_f64() / 1e3;
+                    kpps.entry((*size, *contestant)).or_default().push(figure);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    undisturbed.report("drain");
+    Ok(Figures { kpps, packets: drain.packets, rounds })
 }
 
-struct Drain {
-    rules: Arc<Published>,
-    addresses: Arc<Vec<[u8; 4]>>,
-    settings: QueueSettings,
-    packets: usize,
-    rounds: usize,
-    processor: usize,
+fn shuffle<T>(order: &mut [T], random: &mut Random) {
+    for last in (1..order.len()).rev() {
+        order.swap(last, random.below(last + 1));
+    }
 }
 
 pub(super) fn settings() -> QueueSettings {
@@ -149,8 +224,17 @@ pub(super) fn settings() -> QueueSettings {
     }
 }
 
+/// What turns need.
+pub(super) struct Drain {
+    pub(super) full: Arc<Published>,
+    pub(super) empty: Arc<Published>,
+    pub(super) packets: usize,
+    addresses: Arc<Vec<[u8; 4]>>,
+    settings: QueueSettings,
+}
+
 impl Drain {
-    fn new(bench: &Bench, processor: usize) -> Res<Self> {
+    pub(super) fn new(bench: &Bench) -> Res<Self> {
         let addresses = common::hits(Ip::V4, &bench.routes, SPREAD);
         let addresses = addresses.into_iter().filter_map(|address| match address {
             IpAddr::V4(address) => Some(address.octets()),
@@ -164,12 +248,17 @@ impl Drain {
                 "only {packets} packets a round: a receive buffer of {granted} bytes is granted"
             );
         }
-        let addresses = Arc::new(addresses.collect());
-        let (rules, rounds) = (Arc::clone(&bench.rules), bench.rounds.unwrap_or(ROUNDS));
-        Ok(Drain { rules, addresses, settings, packets, rounds, processor })
+        Ok(Drain {
+            full: Arc::clone(&bench.rules),
+            empty: common::published(&[], Action::Allow),
+            addresses: Arc::new(addresses.collect()),
+            settings,
+            packets,
+        })
     }
 
-    fn run(&self) -> Res<Figures> {
+    /// Does this while the gateway holds what the camera sends; the camera's socket comes with it.
+    pub(super) fn held(&self, work: impl FnOnce(&UdpSocket) -> Res) -> Res {
         hold()?;
         // Judged packets end on arrival, so that the server's work is not in the figure.
         let end = ["-w", "-t", "raw", "-A", "PREROUTING", "-p", "udp", "-j", "DROP"];
@@ -179,64 +268,91 @@ impl Drain {
             socket.connect(SocketAddr::from((ALLOWED, 9))).context("camera: connect")?;
             Ok(socket)
         })?;
-        let mut kpps: BTreeMap<Contestant, Vec<f64>> = BTreeMap::new();
-        let mut undisturbed = Undisturbed::new(self.processor, self.rounds * Contestant::ALL.len());
-        // The first round warms up, and is not kept.
-        for round in 0..=self.rounds {
-            for turn in 0..Contestant::ALL.len() {
-                let contestant = Contestant::ALL[(turn + round) % Contestant::ALL.len()];
-                let took = undisturbed
-                    .take(0, || self.turn(contestant, &camera).context(contestant.label()))?;
-                if round > 0 {
-                    let figure = self.packets as f64 / took.as_secs_f64() / 1e3;
-                    kpps.entry(contestant).or_default().push(figure);
-                }
-            }
-        }
-        undisturbed.report("drain");
+        work(&camera)?;
         release()?;
         topology::at(Place::Out1, || {
             tool("iptables-nft", &["-w", "-t", "raw", "-F", "PREROUTING"]).map(drop)
-        })?;
-        Ok(Figures { kpps, packets: self.packets, rounds: self.rounds })
+        })
     }
 
-    fn turn(&self, contestant: Contestant, camera: &UdpSocket) -> Res<Duration> {
+    fn turn(&self, who: Contestant, size: Size, round: usize, camera: &UdpSocket) -> Res<Duration> {
         let open_native = || NativeQueue::open(&self.settings).context("queue");
-        let open_nfq = || NfqQueue::open(&self.settings).context("queue");
-        match contestant {
+        match who {
             Contestant::NfqLoop => {
-                let mut queue = open_loop(&self.settings)?;
-                self.time(camera, || {
-                    let mut message = queue.recv().context("recv")?;
-                    message.set_verdict(nfq::Verdict::Accept);
-                    queue.verdict(message).context("verdict")?;
-                    Ok(1)
+                let mut queue = nfq_loop::open(&self.settings)?;
+                self.time(camera, size, || nfq_loop::turn(&mut queue))
+            }
+            Contestant::Ceiling => {
+                let mut ceiling = Ceiling::open(&self.settings)?;
+                self.time(camera, size, || ceiling.turn())
+            }
+            Contestant::CeilingCopying => {
+                let mut ceiling = Ceiling::open(&self.settings)?;
+                let mut copies = self.copies(round);
+                self.time(camera, size, || {
+                    let received = ceiling.receive()?;
+                    copies.write(received, || &[0; 64]);
+                    ceiling.accept(received)
                 })
             }
-            Contestant::NativeCold => self.work(camera, self.cold(open_native()?)),
-            Contestant::NativeHot => self.work(camera, open_native()?),
-            Contestant::BackendCold => self.work(camera, self.cold(open_nfq()?)),
-            Contestant::BackendHot => self.work(camera, open_nfq()?),
+            Contestant::Native => {
+                self.work(camera, size, self.cold(open_native()?, round), &self.full)
+            }
+            Contestant::NativeEmpty => {
+                self.work(camera, size, self.cold(open_native()?, round), &self.empty)
+            }
+            Contestant::NativeHot => self.work(camera, size, open_native()?, &self.full),
+            Contestant::Backend => {
+                let queue = NfqQueue::open(&self.settings).context("queue")?;
+                self.work(camera, size, self.cold(queue, round), &self.full)
+            }
         }
     }
 
     /// kordon's own packet thread on this queue.
-    fn work<Q: PacketQueue>(&self, camera: &UdpSocket, queue: Q) -> Res<Duration> {
-        let mut worker = worker(queue, &self.rules);
-        self.time(camera, || worker.turn().context("turn"))
+    fn work<Q: PacketQueue>(
+        &self,
+        camera: &UdpSocket,
+        size: Size,
+        queue: Q,
+        rules: &Arc<Published>,
+    ) -> Res<Duration> {
+        let mut worker = worker(queue, rules);
+        self.time(camera, size, || worker.turn().context("turn"))
     }
 
-    fn cold<Q: PacketQueue>(&self, queue: Q) -> Cold<Q> {
-        Cold { queue, copies: Vec::new(), addresses: Arc::clone(&self.addresses), next: 0 }
+    fn cold<Q: PacketQueue>(&self, queue: Q, round: usize) -> Cold<Q> {
+        Cold { queue, copies: self.copies(round) }
     }
 
-    /// Fills the queue, calls `some` (which returns how many it answered) until it is empty, and returns how
-    /// long that took.
-    fn time(&self, camera: &UdpSocket, mut some: impl FnMut() -> Res<usize>) -> Res<Duration> {
+    /// In each round other addresses than in the one before, the same for all contestants.
+    pub(super) fn copies(&self, round: usize) -> Copies {
+        Copies::new(&self.addresses, 2 * round * self.packets)
+    }
+
+    /// Fills the queue, calls `some` (which returns how many it answered) until it is empty, does so once more, and
+    /// returns how long it took to empty it then.
+    fn time(
+        &self,
+        camera: &UdpSocket,
+        size: Size,
+        mut some: impl FnMut() -> Res<usize>,
+    ) -> Res<Duration> {
+        let payload = size.payload();
+        self.once(camera, &payload, &mut some)?;
+        self.once(camera, &payload, &mut some)
+    }
+
+    /// Fills the queue and empties it.
+    pub(super) fn once(
+        &self,
+        camera: &UdpSocket,
+        payload: &[u8],
+        some: &mut impl FnMut() -> Res<usize>,
+    ) -> Res<Duration> {
         let before = arrived()?;
         for _ in 0..self.packets {
-            camera.send(&PAYLOAD).context("camera: send")?;
+            camera.send(payload).context("camera: send")?;
         }
         let began = Instant::now();
         let mut answered = 0;
@@ -263,91 +379,6 @@ pub(super) fn worker<Q: PacketQueue>(queue: Q, rules: &Arc<Published>) -> Worker
     let (rules, stance) = (Follower::new(Arc::clone(rules)), Arc::new(Stance::new(Terms::CLOSED)));
     let sighted = Sightings::new(sightings().0);
     Worker::new(queue, rules, account, sighted, Instant::now(), stance, settings().accept_mark)
-}
-
-/// A queue whose packets are judged with another destination each: addresses of the table in turn.
-struct Cold<Q> {
-    queue: Q,
-    copies: Vec<[u8; COPY_RANGE as usize]>,
-    addresses: Arc<Vec<[u8; 4]>>,
-    next: usize,
-}
-
-impl<Q: PacketQueue> PacketQueue for Cold<Q> {
-    fn receive(&mut self) -> Result<usize, Failure> {
-        let count = self.queue.receive()?;
-        if self.copies.is_empty() && count > 0 {
-            let mut copy = [0; COPY_RANGE as usize];
-            let bytes = self.queue.held(0).bytes;
-            copy[..bytes.len()].copy_from_slice(bytes);
-            self.copies = vec![copy; BATCH];
-        }
-        for copy in self.copies.iter_mut().take(count) {
-            copy[16..20].copy_from_slice(&self.addresses[self.next]);
-            self.next = (self.next + 1) % self.addresses.len();
-        }
-        Ok(count)
-    }
-
-    fn held(&self, index: usize) -> Held<'_> {
-        let held = self.queue.held(index);
-        let bytes = self.copies.get(index).and_then(|copy| copy.get(..held.bytes.len()));
-        Held { bytes: bytes.unwrap_or_default(), ..held }
-    }
-
-    fn judge(&mut self, index: usize, verdict: Verdict) {
-        self.queue.judge(index, verdict);
-    }
-
-    fn answer(&mut self) -> Result<(), Failure> {
-        self.queue.answer()
-    }
-
-    fn change(&mut self, mark: Mark, fail_open: bool) {
-        self.queue.change(mark, fail_open);
-    }
-
-    fn changed(&self) -> Result<bool, Failure> {
-        self.queue.changed()
-    }
-}
-
-/// The accept-all loop's queue, set up as kordon's are. The crate keeps its socket to itself: the one socket
-/// that appears in /proc/self/fd is it.
-fn open_loop(settings: &QueueSettings) -> Res<nfq::Queue> {
-    let before = descriptors()?;
-    let mut queue = nfq::Queue::open().context("nfq: open")?;
-    let mut new = descriptors()?.into_iter().filter(|number| !before.contains(number));
-    let (Some(number), None) = (new.next(), new.next()) else {
-        return Err("nfq: its socket was not found".to_owned());
-    };
-    let process = pidfd_open(getpid(), PidfdFlags::empty()).context("pidfd_open")?;
-    let socket = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).context("pidfd_getfd")?;
-    let half = settings.buffer_bytes / 2;
-    set_buffer(&socket, half)?;
-    queue.bind(settings.number).context("nfq: bind")?;
-    queue.set_copy_range(settings.number, settings.copy_range).context("nfq: copy range")?;
-    queue.set_recv_gso(settings.number, true).context("nfq: GSO")?;
-    queue.set_queue_max_len(settings.number, settings.max_length).context("nfq: length")?;
-    Ok(queue)
-}
-
-fn set_buffer(socket: &OwnedFd, half: usize) -> Res {
-    if setsockopt(socket, sockopt::RcvBufForce, &half).is_err() {
-        setsockopt(socket, sockopt::RcvBuf, &half).context("SO_RCVBUF")?;
-    }
-    Ok(())
-}
-
-/// The numbers of our open sockets.
-fn descriptors() -> Res<BTreeSet<i32>> {
-    let entries = std::fs::read_dir("/proc/self/fd").context("/proc/self/fd")?;
-    let socket = |entry: &std::fs::DirEntry| {
-        std::fs::read_link(entry.path())
-            .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
-    };
-    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-    Ok(entries.flatten().filter(socket).filter_map(number).collect())
 }
 
 /// Packets that reached the first server.

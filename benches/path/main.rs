@@ -17,9 +17,13 @@ mod common;
 #[path = "../../tests/lab/mod.rs"]
 mod lab;
 
+mod ceiling;
+mod cold;
 mod drain;
 mod goodput;
 mod machine;
+mod nfq_loop;
+mod stages;
 mod steal;
 
 use std::path::PathBuf;
@@ -72,17 +76,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// The parts named on the command line; all where none is.
+/// Runs only when named: it tells where time goes, and promises nothing.
+const ASKED: &[(&str, Run)] =
+    &[("stages", |bench| stages::run(bench).map(|figures| figures.print().json()))];
+
+/// The parts named on the command line; all of [`PARTS`] where none is.
 fn asked() -> Res<Vec<(&'static str, Run)>> {
     // cargo adds its `--bench`.
     let names: Vec<_> = std::env::args().skip(1).filter(|name| name != "--bench").collect();
-    let known = |name: &str| PARTS.iter().any(|(part, _)| *part == name);
-    if let Some(unknown) = names.iter().find(|name| !known(name)) {
-        let parts: Vec<_> = PARTS.iter().map(|(part, _)| *part).collect();
+    let parts = || PARTS.iter().chain(ASKED).copied();
+    if let Some(unknown) = names.iter().find(|name| !parts().any(|(part, _)| part == *name)) {
+        let parts: Vec<_> = parts().map(|(part, _)| part).collect();
         return Err(format!("{unknown}: no such part; there are {}", parts.join(", ")));
     }
-    let chosen = |part: &str| names.is_empty() || names.iter().any(|name| name == part);
-    Ok(PARTS.iter().filter(|(part, _)| chosen(part)).copied().collect())
+    if names.is_empty() {
+        return Ok(PARTS.to_vec());
+    }
+    Ok(parts().filter(|(part, _)| names.iter().any(|name| name == part)).collect())
 }
 
 fn outside() -> Res {
@@ -158,6 +168,12 @@ fn merge(report: &mut Value, part: Value) {
 fn at_least(what: &str, figure: f64, target: f64) {
     let word = if figure >= target { "met" } else { "MISSED" };
     println!("  {what}: {figure:.3}, to reach at least {target}: {word}");
+}
+
+/// Says whether it is as small.
+fn at_most(what: &str, figure: f64, target: f64) {
+    let word = if figure <= target { "met" } else { "MISSED" };
+    println!("  {what}: {figure:.3}, to reach at most {target}: {word}");
 }
 
 fn round(figure: f64) -> f64 {

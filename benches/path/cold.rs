@@ -1,0 +1,89 @@
+//! Another address of the table for each packet: the destination is written over after the packet is received.
+//!
+//! Packets to addresses of the table must not exist, not even between namespaces, and documentation space has too few
+//! addresses to hold an IPv4 table of that size. So what is held goes to one documentation address, and is
+//! judged by a copy that has another destination. The copies are one line of the cache each and stay there; what the
+//! copying takes is shown by a contestant of its own, which does nothing else beside the ceiling.
+
+use std::sync::Arc;
+
+use kordon::failure::Failure;
+use kordon::packet::Held;
+use kordon::queue::{BATCH, PacketQueue};
+use kordon::verdict::{Mark, Verdict};
+
+use super::COPY_RANGE;
+
+/// Copies of one held packet, each with another destination.
+pub(super) struct Copies {
+    copies: Vec<Copy>,
+    addresses: Arc<Vec<[u8; 4]>>,
+    next: usize,
+}
+
+#[derive(Clone)]
+#[repr(align(64))]
+struct Copy([u8; COPY_RANGE as usize]);
+
+impl Copies {
+    /// The destinations are taken in turn, from `next` on.
+    pub(super) fn new(addresses: &Arc<Vec<[u8; 4]>>, next: usize) -> Self {
+        Copies { copies: Vec::new(), addresses: Arc::clone(addresses), next }
+    }
+
+    /// Writes the destinations for a batch of `count` packets, of which all are like this one.
+    #[inline]
+    pub(super) fn write<'a>(&mut self, count: usize, like: impl FnOnce() -> &'a [u8]) {
+        if self.copies.is_empty() && count > 0 {
+            let mut copy = Copy([0; COPY_RANGE as usize]);
+            let bytes = like();
+            copy.0[..bytes.len()].copy_from_slice(bytes);
+            self.copies = vec![copy; BATCH];
+        }
+        for Copy(copy) in self.copies.iter_mut().take(count) {
+            let address = &self.addresses[self.next % self.addresses.len()];
+            copy[16..20].copy_from_slice(address);
+            self.next += 1;
+        }
+    }
+
+    #[inline]
+    fn bytes(&self, index: usize, length: usize) -> &[u8] {
+        self.copies.get(index).and_then(|Copy(copy)| copy.get(..length)).unwrap_or_default()
+    }
+}
+
+/// A queue whose packets are judged by such copies.
+pub(super) struct Cold<Q> {
+    pub(super) queue: Q,
+    pub(super) copies: Copies,
+}
+
+impl<Q: PacketQueue> PacketQueue for Cold<Q> {
+    fn receive(&mut self) -> Result<usize, Failure> {
+        let count = self.queue.receive()?;
+        self.copies.write(count, || self.queue.held(0).bytes);
+        Ok(count)
+    }
+
+    fn held(&self, index: usize) -> Held<'_> {
+        let held = self.queue.held(index);
+        Held { bytes: self.copies.bytes(index, held.bytes.len()), ..held }
+    }
+
+    fn judge(&mut self, index: usize, verdict: Verdict) {
+        self.queue.judge(index, verdict);
+    }
+
+    fn answer(&mut self) -> Result<(), Failure> {
+        self.queue.answer()
+    }
+
+    fn change(&mut self, mark: Mark, fail_open: bool) {
+        self.queue.change(mark, fail_open);
+    }
+
+    fn changed(&self) -> Result<bool, Failure> {
+        self.queue.changed()
+    }
+}
