@@ -2,12 +2,13 @@
 //!
 //! It runs in network namespaces of its own, made by root or by anybody (`unshare`). [`drain`]: one thread fills a
 //! queue while nobody receives, then drains it, so that neither sender nor idle time is in the figure.
-//! [`goodput`]: one TCP stream runs through the gateway, with and without the queue. Contestants take turns within
-//! each round; figures are medians over the rounds.
+//! [`goodput`]: one TCP stream runs through the gateway, with and without the queue. Both take kordon's packet
+//! thread to the [`ceiling`]. Contestants take turns within each round; figures are medians over the rounds, and
+//! ratios the medians of the rounds' ratios. [`stages`] runs only when named and says where the time goes.
 //!
-//! The rule set is the full BGP table as one allow list, so every packet is listed, counted and accepted.
+//! The rule set is the full BGP table in allow lists, so every packet is listed, counted and accepted.
 //! Live packets go to one documentation address, whose look-up never leaves the cache (`hot`). In the main
-//! figures (`cold`) each packet is judged with another address of the table in place of its destination.
+//! figures each packet is judged with another address of the table in place of its destination ([`cold`]).
 //!
 //! Prints tables and writes `target/bench-path.json`, without the parts that did not run. `KORDON_BENCH_ROUNDS`
 //! sets the number of rounds.
@@ -19,6 +20,7 @@ mod lab;
 
 mod ceiling;
 mod cold;
+mod contestant;
 mod drain;
 mod goodput;
 mod machine;

@@ -19,7 +19,8 @@ use serde_json::{Map, Value, json};
 
 use super::ceiling::Ceiling;
 use super::cold::Cold;
-use super::drain::{Contestant, Drain, Size, median, settings, worker};
+use super::contestant::{Contestant, Size};
+use super::drain::{Drain, settings, worker};
 use super::lab::{Context, Res};
 use super::machine::Pinned;
 use super::{Bench, round};
@@ -35,8 +36,8 @@ pub(super) struct Figures([[Vec<f64>; NAMES.len()]; WHO.len()]);
 
 impl Figures {
     fn rows(&self) -> impl Iterator<Item = (Contestant, [f64; NAMES.len()])> {
-        let medians = |stages: &[Vec<f64>; 4]| stages.each_ref().map(|rounds| median(rounds));
-        WHO.into_iter().zip(self.0.iter().map(medians))
+        let low = |stages: &[Vec<f64>; 4]| stages.each_ref().map(|rounds| quartile(rounds));
+        WHO.into_iter().zip(self.0.iter().map(low))
     }
 
     pub(super) fn print(&self) -> &Self {
@@ -77,6 +78,13 @@ pub(super) fn run(bench: &Bench) -> Res<Figures> {
         Ok(())
     })?;
     Ok(figures)
+}
+
+/// A quarter of the rounds is below: neighbours only add.
+fn quartile(rounds: &[f64]) -> f64 {
+    let mut sorted = rounds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 4]
 }
 
 /// Nanoseconds that one turn spent in each stage.
