@@ -26,9 +26,9 @@ pub(super) struct Copies {
 struct Copy([u8; COPY_RANGE as usize]);
 
 impl Copies {
-    /// The destinations are taken in turn, from `next` on.
-    pub(super) fn new(addresses: &Arc<Vec<[u8; 4]>>, next: usize) -> Self {
-        Copies { copies: Vec::new(), addresses: Arc::clone(addresses), next }
+    /// The addresses are taken in turn, from number `first` on.
+    pub(super) fn new(addresses: &Arc<Vec<[u8; 4]>>, first: usize) -> Self {
+        Copies { copies: Vec::new(), addresses: Arc::clone(addresses), next: first }
     }
 
     /// Writes the destinations for a batch of `count` packets, of which all are like this one.
@@ -41,9 +41,11 @@ impl Copies {
             self.copies = vec![copy; BATCH];
         }
         for Copy(copy) in self.copies.iter_mut().take(count) {
-            let address = &self.addresses[self.next % self.addresses.len()];
-            copy[16..20].copy_from_slice(address);
+            copy[16..20].copy_from_slice(&self.addresses[self.next]);
             self.next += 1;
+            if self.next == self.addresses.len() {
+                self.next = 0;
+            }
         }
     }
 

@@ -260,9 +260,10 @@ impl Drain {
         Cold { queue, copies: self.copies(round) }
     }
 
-    /// In each round other addresses than in the one before, the same for all contestants.
+    /// In each round other addresses than in the one before, the same for all contestants; in a turn all differ.
     pub(super) fn copies(&self, round: usize) -> Copies {
-        Copies::new(&self.addresses, 2 * round * self.packets)
+        let all = self.addresses.len();
+        Copies::new(&self.addresses, 2 * round * self.packets % all)
     }
 
     /// Fills the queue, calls `some` (which returns how many it answered) until it is empty, does so once more, and
