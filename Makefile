@@ -57,8 +57,8 @@ bench: ## criterion benches: lookup, decide, build
 bench-lists: ## lists of a million and of ten million lines: load, reload, peak memory
 	$(CARGO) bench --bench lists
 
-bench-path: setup-demo ## the packet path through the kernel, native against nfq
-	$(CARGO) bench --bench path
+bench-path: setup-demo ## the packet path through the kernel, to what a queue allows; PARTS="drain goodput" for some
+	$(CARGO) bench --bench path -- $(PARTS)
 
 bench-restart: setup-demo ## restarts under traffic: losses, leaks, how long packets are held (root)
 	$(CARGO) bench --bench restart
