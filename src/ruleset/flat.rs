@@ -6,9 +6,10 @@
 //! line holds up to eight intervals of that digit, and three comparisons say which of their words holds. An IPv4 address is
 //! answered by then. With IPv6 the word may lead on, to lines of the digit after that.
 //!
-//! A branch that the processor cannot guess costs more than a line that is at hand. So an IPv6 answer that is known after the
-//! second digit leads to a line of its own that has no other, and the third digit is always looked at: most prefixes are
-//! /32 to /48.
+//! A branch on a word waits for that word, and one that the processor cannot guess holds up the look-ups behind it, which
+//! could have waited for memory at the same time. A line that is at hand costs less. So the first two digits of an IPv4 address
+//! and the first three of an IPv6 address (most prefixes are /32 to /48) are always looked at; an answer that is known sooner
+//! leads to a line that has no other.
 //!
 //! Where intervals lie so unevenly that lines for all of them would be mostly empty, a word leads to further lines for the
 //! same digit ([`SAME`]). Answers are the same as those of a walk over the prefixes; the tests compare them with a trie, a
@@ -33,6 +34,11 @@ const SAME: u32 = 1 << 30;
 const SHIFT: u32 = 25;
 /// And the place of the line that digit 0 would choose. It wraps: lines for a part of the digits lie where theirs fall.
 const PLACE: u32 = (1 << SHIFT) - 1;
+
+/// How many digits are looked at in any case.
+const fn looked_at<B: Bits>() -> usize {
+    if B::DIGITS < 3 { B::DIGITS } else { 3 }
+}
 
 /// Up to eight intervals of one digit: 48 bytes.
 #[derive(Debug, Clone, Copy)]
@@ -68,17 +74,14 @@ impl<B: Bits> Flat<B> {
     #[inline]
     fn find(&self, bits: B) -> Option<Slot> {
         let mut word = *self.root.get(usize::from(bits.digit(0)))?;
-        if word & LINES != 0 {
-            word = self.step(word, bits.digit(1))?;
-            if B::DIGITS > 2 {
-                word = self.step(word, bits.digit(2))?;
+        for number in 1..looked_at::<B>() {
+            word = self.step(word, bits.digit(number))?;
+        }
+        for number in looked_at::<B>()..B::DIGITS {
+            if word & LINES == 0 {
+                break;
             }
-            for number in 3..B::DIGITS {
-                if word & LINES == 0 {
-                    break;
-                }
-                word = self.step(word, bits.digit(number))?;
-            }
+            word = self.step(word, bits.digit(number))?;
         }
         Some(Slot::from_bits(word))
     }
@@ -297,8 +300,8 @@ mod tests {
         assert_eq!(starts, [0, 0x0a00_0000, 0x0b00_0000]);
         assert_eq!(
             Flat::compile(&ACTIONS, &halves).bytes(),
-            4 << 16,
-            "no more than the first words"
+            (4 << 16) + 2 * size_of::<Line>(),
+            "the first words, and a line for each answer"
         );
     }
 

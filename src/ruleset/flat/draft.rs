@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Bits, Flat, LANES, LINES, Line, PLACE, ROOT, SAME, SHIFT, Slot};
+use super::{Bits, Flat, LANES, LINES, Line, PLACE, ROOT, SAME, SHIFT, Slot, looked_at};
 
 /// Lays out intervals, the first of which begins at the first address, in no more than `room` lines; with fewer than it
 /// takes, they are kept to be searched.
@@ -16,7 +16,7 @@ pub(super) fn lay_out<B: Bits>(intervals: Vec<(B, Slot)>, room: usize) -> Flat<B
     for (digit, place) in (0..=u16::MAX).zip(root.iter_mut()) {
         if let Some((_, what)) = pieces.next_if(|(start, _)| *start == digit) {
             word = match what {
-                What::Answer(slot) => slot.bits(),
+                What::Answer(slot) => draft.answer(slot.bits(), 0),
                 What::Within(inside) => draft.digit(inside, 1),
             };
         }
@@ -81,8 +81,8 @@ struct Draft<B> {
     intervals: Vec<(B, Slot)>,
     room: usize,
     lines: Vec<Line>,
-    /// The lines with one answer.
-    single: HashMap<u32, u32>,
+    /// The words for answers that are known at the digit of a number.
+    single: HashMap<(u32, usize), u32>,
     full: bool,
 }
 
@@ -190,20 +190,23 @@ impl<B: Bits> Draft<B> {
     /// The word for what holds at a digit of this number.
     fn word(&mut self, what: &What, number: usize) -> u32 {
         match what {
-            // The digit after this one is looked at in any case.
-            What::Answer(slot) if number == 1 && B::DIGITS > 2 => self.single(slot.bits()),
-            What::Answer(slot) => slot.bits(),
+            What::Answer(slot) => self.answer(slot.bits(), number),
             What::Within(inside) => self.digit(inside.clone(), number + 1),
         }
     }
 
-    /// Leads to the line that has only this answer.
-    fn single(&mut self, answer: u32) -> u32 {
-        if let Some(word) = self.single.get(&answer) {
+    /// The word for an answer that is known at the digit of this number: where the next one is looked at in any case, it
+    /// leads to a line that has no other.
+    fn answer(&mut self, answer: u32, number: usize) -> u32 {
+        if number + 1 >= looked_at::<B>() {
+            return answer;
+        }
+        if let Some(word) = self.single.get(&(answer, number)) {
             return *word;
         }
-        let word = self.add(Line { words: [answer; LANES], ..Line::EMPTY });
-        self.single.insert(answer, word);
+        let line = Line { words: [self.answer(answer, number + 1); LANES], ..Line::EMPTY };
+        let word = self.add(line);
+        self.single.insert((answer, number), word);
         word
     }
 
