@@ -15,12 +15,13 @@ use crate::verdict::{Reason, Verdict};
 
 /// Sightings that wait for the evidence thread; beyond it they are counted and dropped.
 pub const SIGHTINGS: usize = 8_192;
-/// Sets of tags that one packet thread remembers: 128 KiB, of which as many lines are touched as there are flows.
+/// Sets of tags that one packet thread remembers: 32 KiB, of which as many lines are touched as there are flows. More
+/// of them would seldom be in the processor's own caches when their packet comes: the kernel uses these meanwhile.
 const SETS: usize = 1 << SET_BITS;
-const SET_BITS: u32 = 11;
-/// Tags in a set: one line of the cache. With one alone, some of a thousand flows would share a place and be reported
-/// with each packet; so one in a thousand does at 5,000 flows.
-const WAYS: usize = 8;
+const SET_BITS: u32 = 9;
+/// Tags in a set: one line of the cache. With 3,000 flows a minute, one set in 7,000 has more, which are reported more than
+/// once; with 5,000, one in 50.
+const WAYS: usize = 16;
 /// Seconds for which a tag is the same.
 const SPAN: u32 = 60;
 /// Ports from here on are given to whoever asks for any (Linux: `ip_local_port_range`; RFC 6335 begins later).
@@ -83,7 +84,7 @@ pub struct Sighting {
 /// The newest tag first; 0: none.
 #[derive(Clone, Default)]
 #[repr(align(64))]
-struct Set([u64; WAYS]);
+struct Set([u32; WAYS]);
 
 /// What one packet thread has reported within the minute, and the way to the evidence thread.
 pub struct Sightings {
@@ -117,8 +118,10 @@ impl Sightings {
         let service = Service::of(headers.ports);
         let outcome =
             u64::from(decision.reason.passes()) << 1 | u64::from(answer == Verdict::Accept);
-        let tag = self.tag(headers, service, held, outcome);
-        let Some(Set(tags)) = self.sets.get_mut((tag >> (64 - SET_BITS)) as usize) else { return };
+        let hash = self.hash(headers, service, held, outcome);
+        // One of two thousand million is taken for another flow's, which nobody can choose.
+        let tag = hash as u32 | 1;
+        let Some(Set(tags)) = self.sets.get_mut((hash >> (64 - SET_BITS)) as usize) else { return };
         if tags.contains(&tag) {
             return;
         }
@@ -130,9 +133,8 @@ impl Sightings {
         self.report(shard, headers, service, held, decision, answer);
     }
 
-    /// Never 0.
     #[inline]
-    fn tag(&self, headers: &Headers, service: Service, held: Held<'_>, outcome: u64) -> u64 {
+    fn hash(&self, headers: &Headers, service: Service, held: Held<'_>, outcome: u64) -> u64 {
         let [a, b, c, d] = self.seed;
         let addresses = match headers.addresses {
             Addresses::V4 { source, destination } => {
@@ -151,7 +153,7 @@ impl Sightings {
             let [m, n, o, p, q, r] = mac.0;
             u64::from_be_bytes([0, 1, m, n, o, p, q, r])
         });
-        folded(folded(addresses ^ a, what ^ b) ^ mac, c) | 1
+        folded(folded(addresses ^ a, what ^ b) ^ mac, c)
     }
 
     /// Not on the way of most packets.
