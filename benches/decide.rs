@@ -39,6 +39,7 @@ const COPY: usize = 128;
 const LENGTH: usize = 1_400;
 
 fn main() {
+    common::take_the_units_environment();
     let mut criterion = Criterion::default().configure_from_args();
     let full = common::full();
     let rules = common::published(&full, Action::Block);

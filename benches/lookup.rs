@@ -27,6 +27,7 @@ use common::{HOT, Ip, Random, Route, SPREAD};
 const COMPARED: usize = 100_000_000;
 
 fn main() {
+    common::take_the_units_environment();
     let mut criterion = Criterion::default().configure_from_args();
     let full = common::full();
     eprintln!("full table: {} lines; seed {:#x}", full.len(), common::SEED);

@@ -10,6 +10,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -32,6 +33,19 @@ pub(crate) const SHIPPED: [u32; 14] = [
     47764, 47541, 28709, 47542, 49797, 49988, 57973, 60863, 62243, 207581, 207970, 213235, 12695,
     201186,
 ];
+
+/// Begins the program anew with the environment that the service unit gives the daemon, unless it has it.
+pub(crate) fn take_the_units_environment() {
+    let unit = include_str!("../../systemd/kordon.service").lines();
+    let settings = unit.filter_map(|line| line.strip_prefix("Environment=")?.split_once('='));
+    let missing: Vec<_> =
+        settings.filter(|(name, value)| std::env::var(name).as_deref() != Ok(value)).collect();
+    if !missing.is_empty() {
+        let program = std::env::current_exe().expect("this program has a name");
+        let error = Command::new(program).args(std::env::args_os().skip(1)).envs(missing).exec();
+        panic!("cannot begin anew: {error}");
+    }
+}
 
 /// Where cargo keeps the table, by `cargo metadata`.
 pub(crate) fn bgp_path() -> PathBuf {

@@ -65,6 +65,7 @@ const PARTS: &[(&str, Run)] = &[
 ];
 
 fn main() -> ExitCode {
+    common::take_the_units_environment();
     let result = match enter::entered() {
         Some(entry) => asked().and_then(|parts| inside(entry, &parts)),
         None => asked().and_then(|_| outside()),

@@ -37,6 +37,7 @@ const FULL_ROUNDS: usize = 10;
 const HOLD: Duration = Duration::from_millis(250);
 
 fn main() -> ExitCode {
+    common::take_the_units_environment();
     daemon::set_binary(env!("CARGO_BIN_EXE_kordon"));
     let result = match enter::entered() {
         Some(entry) => inside(entry),
