@@ -81,6 +81,7 @@ impl<Q: PacketQueue> Worker<Q> {
         while !stop.load(Ordering::Relaxed) {
             self.turn()?;
         }
+        self.queue.leave();
         Ok(())
     }
 

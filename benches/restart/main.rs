@@ -228,7 +228,8 @@ impl Figures {
         self.leaked += blocked.arrived;
         self.orphans += orphans;
         self.worst_orphans = self.worst_orphans.max(orphans);
-        self.buffer += buffer;
+        // It goes on over restarts.
+        self.buffer = buffer;
     }
 
     fn spread(durations: &[Duration]) -> [f64; 2] {

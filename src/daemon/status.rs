@@ -122,8 +122,7 @@ fn packets(volumes: &[Volume]) -> u64 {
 fn queues(observed: &Observed) -> Vec<QueueStatus> {
     let stalled = observed.stalled();
     let one = |queue: &crate::telemetry::QueueView| {
-        let buffer = queue.gauge.as_ref().and_then(|gauge| gauge.read());
-        let losses = queue.counters.read();
+        let (losses, buffer) = queue.read();
         QueueStatus {
             number: queue.number,
             buffer_used: buffer.map(|buffer| buffer.used),

@@ -1,10 +1,11 @@
 //! A native queue from the socket that a predecessor left.
 //!
 //! Nothing that waits in the socket is read here, so a process that ends in the middle of it loses nothing. The
-//! kernel is asked two things without waiting for the answers, which come in order behind what waits: to
-//! configure the queue anew, and to drop what the predecessor had received and not answered
-//! ([`takeover`](super::takeover)). Only where nothing waits is the first answer waited for: a socket in which
-//! packets wait is bound to its queue.
+//! kernel is asked, without waiting for the answer, which comes in order behind what waits, to drop what the
+//! predecessor had received and not answered ([`takeover`](super::takeover)); a predecessor that was told to end
+//! has noted that there is nothing of that kind. The kernel is also told to configure the queue anew. Only where
+//! nothing waits is it to acknowledge that, and waited for: a socket in which packets wait is bound to its queue,
+//! and an acknowledgement that finds it full would be counted among the packets that did.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -13,7 +14,7 @@ use nix::libc;
 use nix::sys::socket::{NetlinkAddr, getsockname, getsockopt};
 
 use super::QueueSettings;
-use super::answered::{Answered, Unusable};
+use super::answered::{Answered, Record, Unusable};
 use super::batch::Batch;
 use super::codec::{self, Configuration};
 use super::native::{
@@ -23,8 +24,8 @@ use super::options::{Domain, MemInfo, Protocol};
 use super::takeover::RECORDED;
 use crate::failure::{ExitStatus, Failure};
 
-/// Room that the two answers need beside a full buffer, in bytes as the kernel counts them.
-const ROOM: usize = 64 << 10;
+/// Room that the answers need beside a full buffer, in bytes as the kernel counts them.
+pub const ROOM: usize = 64 << 10;
 
 /// What a predecessor left of a queue.
 #[derive(Debug)]
@@ -59,12 +60,18 @@ impl NativeQueue {
         if record.queue != number {
             return Err(NotAdopted::Broken(format!("it belongs to queue {}", record.queue)));
         }
+        if record.is_settled() {
+            // From here on it is this process that may leave something.
+            let unsettled = Record { batch: 0, ..record };
+            answered.write(&unsettled).map_err(|errno| broken("its record", errno))?;
+        }
         let socket = netfilter_socket(stored.socket)?;
         hear_only_the_kernel(&socket).map_err(|errno| broken("its connection", errno))?;
         wait_at_most(&socket, WAIT).map_err(|errno| broken("its time limit", errno))?;
-        // With room to spare until the questions are asked: an answer that finds the buffer full is lost.
+        // With room to spare until the question is asked: an answer that finds the buffer full is lost.
         let set_up = |errno| broken("its buffer", errno);
-        grant_buffer(&socket, settings.buffer_bytes.saturating_add(ROOM)).map_err(set_up)?;
+        let room = if record.is_settled() { 0 } else { ROOM };
+        grant_buffer(&socket, settings.buffer_bytes.saturating_add(room)).map_err(set_up)?;
         let [waiting, _, _, _, _, _, _, _, dropped] =
             getsockopt(&socket, MemInfo).map_err(set_up)?;
 
@@ -72,14 +79,22 @@ impl NativeQueue {
         let mut batch = Batch::new(settings.copy_range.max(record.copy_range));
         batch.take_over(&record, dropped);
         let mut queue = NativeQueue::over(settings, socket, answered, batch, 0);
+        queue.counters().inherit(record.lost);
         let configuration = Configuration::from(settings);
-        codec::put_new_configuration(&mut queue.outgoing, CONFIGURE, number, &configuration);
+        codec::put_new_configuration(
+            &mut queue.outgoing,
+            (CONFIGURE, waiting == 0),
+            number,
+            &configuration,
+        );
         queue.send().map_err(|errno| broken("it cannot be configured", errno))?;
         if waiting == 0 {
             queue.await_acknowledgement().map_err(|failure| NotAdopted::Broken(failure.message))?;
         }
-        codec::ask_drop_up_to(&mut queue.outgoing, RECORDED, number, record.received);
-        queue.send().map_err(|errno| broken("it takes no verdicts", errno))?;
+        if !record.is_settled() {
+            codec::ask_drop_up_to(&mut queue.outgoing, RECORDED, number, record.received);
+            queue.send().map_err(|errno| broken("it takes no verdicts", errno))?;
+        }
         queue.set_buffer(settings.buffer_bytes).map_err(set_up)?;
         Ok(queue)
     }

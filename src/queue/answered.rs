@@ -29,7 +29,7 @@ pub(super) struct Record {
     pub(super) copy_range: u16,
     /// The id of the last packet received; 0 before the first (the kernel's ids start at 1).
     pub(super) received: u32,
-    /// Packets of the batch that ends with it.
+    /// Packets of the batch that ends with it, or [`SETTLED`](Self::SETTLED).
     pub(super) batch: u32,
     /// Packets lost in the socket's buffer that gaps in the ids have shown, since the socket was opened; wraps,
     /// as the kernel's own counter does.
@@ -37,6 +37,14 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// In place of a batch's size: its writer has answered everything, and will receive nothing any more.
+    pub(super) const SETTLED: u32 = u32::MAX;
+
+    /// Whether its writer left nothing unanswered.
+    pub(super) fn is_settled(&self) -> bool {
+        self.batch == Self::SETTLED
+    }
+
     fn to_bytes(self) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
         let (magic, rest) = bytes.split_at_mut(MAGIC.len());

@@ -88,7 +88,8 @@ impl Batch {
     /// Goes on where a predecessor ended; `dropped` is the kernel's count of messages that found no room.
     pub(super) fn take_over(&mut self, record: &Record, dropped: u32) {
         self.sequence = IdSequence::from(record.received);
-        self.takeover = Some(Takeover::new(record, dropped));
+        // Where everything was answered, there is nothing to find out: what is missing found no room.
+        self.takeover = (!record.is_settled()).then(|| Takeover::new(record, dropped));
         self.lost = record.lost;
     }
 
@@ -208,6 +209,13 @@ impl Batch {
     pub(super) fn taken(&self) -> Option<(u32, u32, u32)> {
         let last = self.entries.last()?;
         Some((last.packet.id, self.entries.len() as u32, self.lost))
+    }
+
+    /// The record of a reader that leaves nothing unanswered; `None` if something waits for a verdict, or nothing
+    /// ever came.
+    pub(super) fn settled(&self, queue: u16, copy_range: u16) -> Option<Record> {
+        let received = self.sequence.last().filter(|_| self.entries.is_empty())?;
+        Some(Record { queue, copy_range, received, batch: Record::SETTLED, lost: self.lost })
     }
 
     /// The error number of the reply to the change with this sequence number, if it came; 0 is an
@@ -385,7 +393,7 @@ mod tests {
         batch.judge(9, Verdict::Accept);
         assert_eq!(verdicts(&mut batch), [(1, None), (2, Some(0x1a00_0001)), (3, None), (4, None)]);
         assert_eq!(verdicts(&mut batch), []);
-        assert_eq!(counters.read(), Default::default());
+        assert_eq!(counters.read(None), Default::default());
     }
 
     #[test]
@@ -400,7 +408,7 @@ mod tests {
         batch.judge(0, Verdict::Accept);
         batch.judge(1, Verdict::Accept);
         assert_eq!(verdicts(&mut batch), [(5, None), (6, Some(0x1000_0000))]);
-        assert_eq!(counters.read().malformed, 1);
+        assert_eq!(counters.read(None).malformed, 1);
     }
 
     #[test]
@@ -425,7 +433,7 @@ mod tests {
         }
         assert_eq!(rounds, [BATCH, BATCH, 150 - 2 * BATCH]);
         assert_eq!(ids, (1..=150).collect::<Vec<u32>>());
-        assert_eq!(counters.read(), Default::default());
+        assert_eq!(counters.read(None), Default::default());
     }
 
     #[test]
@@ -484,7 +492,7 @@ mod tests {
         let run = |errno: i32, sequence| made::reply(errno, codec::VERDICT_BATCH, sequence);
         fill(&mut batch, &[run(libc_enoent(), RUN | 40), run(libc_enoent(), RUN | 2)]);
         batch.read(&counters).unwrap();
-        assert_eq!(counters.read(), QueueLosses { late_verdict: 42, ..QueueLosses::default() });
+        assert_eq!(counters.read(None), QueueLosses { late_verdict: 42, ..QueueLosses::default() });
         fill(&mut batch, &[run(Errno::EPERM as i32, RUN | 40)]);
         assert_eq!(batch.read(&counters), Err(Errno::EPERM));
     }
@@ -530,7 +538,7 @@ mod tests {
             ],
         );
         batch.read(&counters).unwrap();
-        let losses = counters.read();
+        let losses = counters.read(None);
         assert_eq!((losses.lost_buffer, losses.late_verdict, losses.malformed), (2, 1, 2));
         assert_eq!(verdicts(&mut batch), [(u32::MAX, None), (2, None)]);
     }
@@ -549,7 +557,7 @@ mod tests {
         fill(&mut batch, &[made::reply(0, codec::CONFIG, 8)]);
         batch.read(&counters).unwrap();
         assert_eq!(batch.changed(8), Some(0));
-        assert_eq!(counters.read(), Default::default());
+        assert_eq!(counters.read(None), Default::default());
         // The first configuration, of a takeover.
         fill(&mut batch, &[made::reply(Errno::EPERM as i32, codec::CONFIG, CONFIGURE)]);
         assert_eq!(batch.read(&counters), Err(Errno::EPERM));
@@ -589,11 +597,34 @@ mod tests {
             assert_eq!((batch.orphans_up_to(), batch.orphans_up_to()), (Some(1), None));
             fill(&mut batch, &[reply(1), made::packet(3, 0, &[1], None)]);
             batch.read(&counters).unwrap();
-            let losses = counters.read();
+            let losses = counters.read(None);
             assert_eq!((losses.orphan, losses.lost_buffer), expected);
             assert_eq!((losses.late_verdict, losses.malformed), (0, 0));
             assert_eq!(batch.taken(), Some((3, 2, 5 + expected.1 as u32)));
         }
+    }
+
+    #[test]
+    fn after_a_reader_that_left_nothing_each_missing_packet_found_no_room() {
+        let counters = QueueCounters::default();
+        let mut batch = Batch::new(128);
+        assert_eq!(batch.settled(40, 128), None);
+        fill(&mut batch, &[made::packet(7, 0, &[1], None), made::packet(9, 0, &[1], None)]);
+        batch.read(&counters).unwrap();
+        assert_eq!(batch.settled(40, 128), None, "two wait for their verdict");
+        verdicts(&mut batch);
+        let record = batch.settled(40, 128).unwrap();
+        assert_eq!((record.received, record.is_settled(), record.lost), (9, true, 1));
+
+        let counters = QueueCounters::default();
+        let mut successor = Batch::new(128);
+        successor.take_over(&record, 4);
+        fill(&mut successor, &[made::packet(13, 0, &[1], None)]);
+        successor.read(&counters).unwrap();
+        assert_eq!(successor.orphans_up_to(), None);
+        let losses = counters.read(None);
+        assert_eq!((losses.orphan, losses.lost_buffer), (0, 3));
+        assert_eq!(successor.taken(), Some((13, 1, 4)));
     }
 
     fn libc_enoent() -> i32 {

@@ -17,7 +17,7 @@ mod options;
 mod refusal;
 mod takeover;
 
-pub use adopt::{NotAdopted, Stored};
+pub use adopt::{NotAdopted, ROOM as TAKEOVER_ROOM, Stored};
 pub use crate_nfq::NfqQueue;
 pub use losses::{BufferGauge, BufferUse, QueueCounters, QueueLosses};
 pub use native::NativeQueue;
@@ -88,4 +88,8 @@ pub trait PacketQueue: Send {
     ///
     /// Why it will not; what it did before is then still so. Not fatal to the thread.
     fn changed(&self) -> Result<bool, Failure>;
+
+    /// Notes for a successor that everything received is answered. The last call, after
+    /// [`answer`](Self::answer). A queue that has no successors has nothing to note.
+    fn leave(&mut self) {}
 }

@@ -335,6 +335,15 @@ impl PacketQueue for NativeQueue {
         };
         Err(refused(self.number, Step::Configure, errno, &Surroundings::default()))
     }
+
+    fn leave(&mut self) {
+        if self.batch.has_more() || !self.early.is_empty() {
+            return;
+        }
+        let Some(record) = self.batch.settled(self.number, self.copy_range) else { return };
+        // If it cannot be written, the successor asks the kernel.
+        let _asks = self.answered.write(&record);
+    }
 }
 
 /// The error number of the reply to our configuration, if this datagram is it.

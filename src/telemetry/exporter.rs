@@ -345,16 +345,17 @@ fn queues(page: &mut Page, observed: &Observed) {
     let mut size = Vec::new();
     for queue in &observed.queues {
         let number = queue.number.to_string();
-        let losses = queue.counters.read();
+        let (losses, buffer) = queue.read();
         for (cause, value) in [
-            ("buffer", losses.lost_buffer),
+            // Goes on over restarts, so that none falls between the last scrape and the first.
+            ("buffer", losses.lost_buffer_before + losses.lost_buffer),
             ("late_verdict", losses.late_verdict),
             ("orphan", losses.orphan),
         ] {
             lost.push((vec![number.clone(), cause.to_owned()], value as f64));
         }
         malformed.push((vec![number.clone()], losses.malformed as f64));
-        if let Some(buffer) = queue.gauge.as_ref().and_then(|gauge| gauge.read()) {
+        if let Some(buffer) = buffer {
             used.push((vec![number.clone()], buffer.used as f64));
             size.push((vec![number], buffer.size as f64));
         }

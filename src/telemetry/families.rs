@@ -71,7 +71,7 @@ declare! {
     UNPARSABLE: Counter "kordon_packets_unparsable_total" ["cause"]
         "Packets whose header could not be judged.";
     LOST: Counter "kordon_queue_lost_packets_total" ["queue", "cause"]
-        "Packets the kernel gave up: buffer (no room in the socket, seen as a gap in the packet ids), late_verdict (gone before the answer came; of packets answered together, only where all of them were), orphan (read by a daemon that was killed before it answered).";
+        "Packets the kernel gave up: buffer (no room in the socket; goes on over restarts that keep the socket), late_verdict (gone before the answer came; of packets answered together, only where all of them were), orphan (read by a daemon that was killed before it answered).";
     BUFFER_USED: Gauge "kordon_queue_buffer_used_bytes" ["queue"]
         "Bytes in use in the queue socket's receive buffer, as the kernel charges them. Missing where the nfq backend cannot read it.";
     BUFFER_SIZE: Gauge "kordon_queue_buffer_size_bytes" ["queue"]

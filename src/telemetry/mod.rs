@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::counters::{CameraPlaces, ListPlaces, Shard};
 use crate::evidence::Evidence;
-use crate::queue::{BufferGauge, QueueCounters};
+use crate::queue::{BufferGauge, BufferUse, QueueCounters, QueueLosses};
 use crate::ruleset::Published;
 
 pub use exporter::Exporter;
@@ -32,6 +32,14 @@ pub struct QueueView {
     pub gauge: Option<BufferGauge>,
     /// Its thread's counters.
     pub shard: Arc<Shard>,
+}
+
+impl QueueView {
+    /// Its losses and its socket's buffer now.
+    pub fn read(&self) -> (QueueLosses, Option<BufferUse>) {
+        let buffer = self.gauge.as_ref().and_then(|gauge| gauge.read());
+        (self.counters.read(buffer), buffer)
+    }
 }
 
 /// What is known about the rules in the kernel.

@@ -25,6 +25,8 @@ struct Seen {
     unanswered: usize,
     /// Changes of mark and fail-open, and how many packets were answered before.
     changes: Vec<(Mark, bool, usize)>,
+    /// How many packets were answered when the thread said that it leaves nothing behind.
+    left_after: Option<usize>,
 }
 
 /// A queue that hands out batches, and notes what becomes of them. As the trait says, what was not judged
@@ -100,6 +102,11 @@ impl PacketQueue for FakeQueue {
 
     fn changed(&self) -> Result<bool, Failure> {
         self.changed.clone()
+    }
+
+    fn leave(&mut self) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.left_after = Some(seen.answered.len());
     }
 }
 
@@ -266,7 +273,9 @@ fn a_stop_comes_between_batches_and_leaves_nothing_unanswered() {
     });
     let bench = bench(queue, blocking(&["203.0.113.0/24"]), Mode::Enforce);
     bench.worker.run(&stop).unwrap();
-    assert_eq!(seen.lock().unwrap().answered, due[..30]);
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.answered, due[..30]);
+    assert_eq!(seen.left_after, Some(30));
 }
 
 #[test]
@@ -278,7 +287,8 @@ fn a_queue_that_fails_ends_the_thread_with_its_failure() {
         let bench = bench(queue, blocking(&[]), Mode::Enforce);
         let stop = Arc::new(AtomicBool::new(false));
         assert_eq!(bench.worker.run(&stop).unwrap_err().message, step);
-        assert!(seen.lock().unwrap().answered.is_empty());
+        let seen = seen.lock().unwrap();
+        assert!(seen.answered.is_empty() && seen.left_after.is_none());
     }
 }
 

@@ -27,14 +27,16 @@ pub(in crate::queue) fn put_configuration(
     finish(buffer, start);
 }
 
-/// Appends the message that configures a bound `queue` anew. What waits in it stays. The kernel answers it.
+/// Appends the message that configures a bound `queue` anew. What waits in it stays. The kernel
+/// acknowledges it where asked to; otherwise it replies only to refuse.
 pub(in crate::queue) fn put_new_configuration(
     buffer: &mut Vec<u8>,
-    sequence: u32,
+    (sequence, acknowledged): (u32, bool),
     queue: u16,
     configuration: &Configuration,
 ) {
-    let start = begin(buffer, CONFIG, REQUEST | ACK, sequence, queue);
+    let kind = if acknowledged { REQUEST | ACK } else { REQUEST };
+    let start = begin(buffer, CONFIG, kind, sequence, queue);
     put_settings(buffer, configuration);
     finish(buffer, start);
 }
