@@ -14,8 +14,6 @@ use super::values::{bytes, duration, interface, listen_address, network, not_emp
 use super::*;
 use crate::failure::{ExitStatus, Failure};
 
-/// The most packets that a packet thread has in hand.
-const BATCH: usize = 64;
 /// Bytes of a packet that are copied if nothing is said: the headers, and where a payload begins.
 const COPIED: u16 = 128;
 /// The same where some tunnel is inspected: headers within headers.
@@ -27,13 +25,6 @@ pub const LIST_LIMIT: usize = 255;
 pub const MADE_LISTS: [&str; 3] = ["protected", "allowed-by-command", "blocked-by-command"];
 /// The most origin tables: which of them name a prefix is kept in one byte.
 pub const ORIGIN_LIMIT: usize = 8;
-/// What one held packet may weigh in the kernel: a full aggregate.
-const AGGREGATE_BYTES: u64 = 65_536;
-/// The least that a kernel charges a socket for one queued message (measured on Linux 6.18: 832 for copy
-/// ranges up to 128, 1,280 from 160 to 512).
-const MESSAGE_CHARGE: u64 = 768;
-/// The fewest packets that a queue must be able to hold: below that there is no room to lose visibly.
-const SHORTEST_QUEUE: u64 = 256;
 
 impl Config {
     /// Reads the configuration at `path` and its `conf.d`.
@@ -83,7 +74,7 @@ struct Draft {
     backend: QueueBackend,
     copy_range: Option<u16>,
     max_held_bytes: u64,
-    buffer_bytes: Option<usize>,
+    buffer_bytes: Option<u64>,
     rules_backend: RulesBackend,
     manage: bool,
     mark: u32,
@@ -220,12 +211,11 @@ impl Draft {
             self.copy_range = Some(source.check(range, |number| within(*number, 64, 1024))?);
         }
         if let Some(size) = &queue.max_held_bytes {
-            self.max_held_bytes =
-                source.check(size, |size| bytes(size, SHORTEST_QUEUE * AGGREGATE_BYTES))?;
+            self.max_held_bytes = source.check(size, |size| bytes(size, LEAST_HELD))?;
         }
         if let Some(size) = &queue.buffer_bytes {
             let size = source.check(size, |size| bytes(size, 65_536))?;
-            self.buffer_bytes = Some(size.min(1 << 30) as usize);
+            self.buffer_bytes = Some(size.min(LARGEST_BUFFER));
         }
         self.backend = queue.backend.unwrap_or(self.backend);
         Ok(())
@@ -310,17 +300,8 @@ impl Draft {
         if self.lists.is_empty() {
             return Err(refuse("no [[list]]: an empty rule set is refused".into()));
         }
-        let max_length = self.max_held_bytes / AGGREGATE_BYTES / u64::from(count);
-        if max_length < SHORTEST_QUEUE {
-            let least = SHORTEST_QUEUE * AGGREGATE_BYTES * u64::from(count);
-            return Err(refuse(format!(
-                "queue.max_held_bytes = {} is too small for {count} queues: at least {} MiB \
-                 ({SHORTEST_QUEUE} aggregates of 64 KiB each)",
-                self.max_held_bytes,
-                least >> 20
-            )));
-        }
-        let max_length = u32::try_from(max_length).unwrap_or(u32::MAX);
+        let (max_length, buffer_bytes) =
+            sizes(self.max_held_bytes, count, self.buffer_bytes).map_err(refuse)?;
         let policies = self.finished_policies()?;
         let inspect = self.tunnels.inspect_any()
             || policies.iter().any(|policy| policy.tunnels.inspect_any());
@@ -336,7 +317,7 @@ impl Draft {
                 backend: self.backend,
                 copy_range: self.copy_range.unwrap_or(copy_range),
                 max_length,
-                buffer_bytes: self.buffer_bytes.unwrap_or_else(|| fitting_buffer(max_length)),
+                buffer_bytes,
             },
             rules: RulesConfig {
                 backend: self.rules_backend,
@@ -364,16 +345,6 @@ impl Draft {
     }
 }
 
-/// The receive buffer for a queue of this length: the buffer is to overflow before the queue does, because
-/// only then is a loss seen, as a gap in the packet ids.
-///
-/// Besides what waits in the buffer, a packet thread may hold a batch, and the kernel takes one message more
-/// than fits (`netlink_attachskb`, net/netlink/af_netlink.c).
-fn fitting_buffer(max_length: u32) -> usize {
-    let waiting = u64::from(max_length).saturating_sub(BATCH as u64 + 2);
-    (waiting * MESSAGE_CHARGE).min(1 << 30) as usize
-}
-
 fn default_queue_count() -> u16 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cores.min(4) as u16
@@ -381,11 +352,13 @@ fn default_queue_count() -> u16 {
 
 mod lists;
 mod policies;
+mod sizes;
 
 pub use policies::CAMERA_LIMIT;
 
 use lists::shipped_groups;
 use policies::DraftPolicy;
+use sizes::{LARGEST_BUFFER, LEAST_HELD, sizes};
 
 #[cfg(test)]
 mod tests;

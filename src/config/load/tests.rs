@@ -32,21 +32,6 @@ fn the_least_configuration_has_the_documented_defaults() {
 }
 
 #[test]
-fn the_buffer_overflows_before_the_queue_does() {
-    let folder = Folder::new();
-    for (size, count) in [("16MiB", 1), ("256MiB", 2), ("2GiB", 4), ("60GiB", 1)] {
-        let text = format!("{GOOD}[queue]\nmax_held_bytes = \"{size}\"\ncount = {count}\n");
-        let queue = folder.load(&text).unwrap().queue;
-        let fit = queue.buffer_bytes as u64 / MESSAGE_CHARGE + 1;
-        assert!(
-            fit + (BATCH as u64) < u64::from(queue.max_length),
-            "{size} over {count}: {queue:?}"
-        );
-    }
-    assert_eq!(BATCH, crate::queue::BATCH);
-}
-
-#[test]
 fn monitor_mode_is_open() {
     let config = Folder::new().load(&format!("mode = \"monitor\"\n{GOOD}")).unwrap();
     assert!(config.is_open());
@@ -191,6 +176,12 @@ fn every_refusal_names_the_thing_and_the_place() {
         (
             with("[queue]\ncount = 4\nmax_held_bytes = \"63MiB\"\n"),
             "kordon.toml: queue.max_held_bytes = 66060288 is too small for 4 queues: at least 64 MiB (256 aggregates of 64 KiB each)",
+        ),
+        (
+            with("[queue]\ncount = 1\nmax_held_bytes = \"16MiB\"\nbuffer_bytes = \"1MiB\"\n"),
+            "kordon.toml: queue.buffer_bytes = 1048576 is too large: a queue within queue.max_held_bytes = 16777216, \
+             shared out among 1, is full before it, and what is lost then is not counted; at most 80384, or \
+             queue.max_held_bytes of at least 95 MiB",
         ),
         (
             with("[queue]\nbuffer_bytes = 100\n"),

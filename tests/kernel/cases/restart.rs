@@ -273,7 +273,7 @@ pub(super) fn changed_queues(bench: &Bench<'_>) -> Res {
         }
     };
     restart(&crate::Setup { queues: 3, ..setup.clone() }, true)?;
-    restart(&crate::Setup { buffer: Some(1 << 20), held: Some("64MiB"), ..setup.clone() }, false)?;
+    restart(&crate::Setup { buffer: Some(1 << 20), held: Some("128MiB"), ..setup.clone() }, false)?;
     restart(&crate::Setup { on_failure: "open", ..setup.clone() }, true)?;
     restart(&crate::Setup { backend: crate::Backend::Nfq, ..setup.clone() }, false)?;
     restart(&setup, false)?;
