@@ -90,7 +90,7 @@ fn text(status: &Status) -> String {
         let [buffer, late, orphan] = queue.lost;
         let fill = match (queue.buffer_used, queue.buffer_size) {
             (Some(used), Some(room)) => format!("buffer {} of {}", size(used), size(room)),
-            (_, _) => "buffer unknown".to_owned(),
+            (_, _) => "BUFFER UNKNOWN: losses are seen late or not at all".to_owned(),
         };
         let stalled = if queue.stalled { "  STALLED" } else { "" };
         rows.push(row(
@@ -104,6 +104,14 @@ fn text(status: &Status) -> String {
                 grouped(orphan)
             ),
         ));
+    }
+    if let Some(asked) = status.queues.iter().find_map(QueueStatus::too_small) {
+        let why = format!(
+            "BUFFER TOO SMALL: {} asked: bursts are lost sooner; sysctl -w net.core.rmem_max={}, then kordon restart",
+            size(asked),
+            asked / 2
+        );
+        rows.push(row("", why));
     }
     let silent = status.queues.iter().all(|queue| queue.last_packet_seconds_ago.is_none());
     if silent && status.uptime_seconds >= QUIET {
@@ -264,4 +272,24 @@ fn cameras(status: &Status) -> String {
         text.push_str(&format!("{more} more in -o json\n"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffer_smaller_than_asked_is_said_with_what_to_do() {
+        let mut status = Status::sample();
+        assert!(
+            text(&status).contains("buffer 0 B of 976.6 KiB") && !text(&status).contains("BUFFER")
+        );
+        status.queues[0].buffer_size = Some(425_984);
+        let said = text(&status);
+        assert!(said.contains("buffer 0 B of 416.0 KiB"), "{said}");
+        assert!(said.contains("BUFFER TOO SMALL: 976.6 KiB asked"), "{said}");
+        assert!(said.contains("net.core.rmem_max=500000"), "{said}");
+        status.queues[0].buffer_size = None;
+        assert!(text(&status).contains("BUFFER UNKNOWN"));
+    }
 }

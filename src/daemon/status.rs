@@ -26,6 +26,7 @@ pub(super) fn reporter(
 ) -> Box<dyn Fn() -> Status + Send + Sync> {
     let (observed, managed) = (Arc::clone(observed), config.rules.manage);
     let changes = Arc::clone(changes);
+    let buffer_asked = config.queue.buffer_bytes as u64;
     let files: Vec<String> = config.files.iter().map(|file| file.display().to_string()).collect();
     let tool = tool.map_or_else(String::new, |tool| tool.to_string());
     Box::new(move || {
@@ -69,7 +70,7 @@ pub(super) fn reporter(
                 planned: surroundings.planned,
                 enslaved: surroundings.enslaved,
             },
-            queues: queues(&observed),
+            queues: queues(&observed, buffer_asked),
             traffic: traffic(&observed),
             lists: rules
                 .lists
@@ -119,7 +120,7 @@ fn packets(volumes: &[Volume]) -> u64 {
     volumes.iter().map(|volume| volume.packets.get()).sum()
 }
 
-fn queues(observed: &Observed) -> Vec<QueueStatus> {
+fn queues(observed: &Observed, buffer_asked: u64) -> Vec<QueueStatus> {
     let stalled = observed.stalled();
     let one = |queue: &crate::telemetry::QueueView| {
         let (losses, buffer) = queue.read();
@@ -127,6 +128,7 @@ fn queues(observed: &Observed) -> Vec<QueueStatus> {
             number: queue.number,
             buffer_used: buffer.map(|buffer| buffer.used),
             buffer_size: buffer.map(|buffer| buffer.size),
+            buffer_asked,
             lost: [losses.lost_buffer, losses.late_verdict, losses.orphan],
             stalled: stalled.contains(&queue.number),
             last_packet_seconds_ago: queue

@@ -143,7 +143,7 @@ fn daemon(status: &Result<Status, Failure>, findings: &mut Vec<Finding>) {
     let lost: u64 = status.queues.iter().map(|queue| queue.lost[0]).sum();
     if lost > 0 {
         let detail = format!("{lost} packets found no room in a queue's buffer since the start");
-        let fix = "raise queue.count or queue.buffer_bytes";
+        let fix = "raise queue.count, or queue.max_held_bytes and with it the buffers";
         findings.push(Finding::warn(SUBJECT, detail, fix));
     }
     if findings.len() == before {

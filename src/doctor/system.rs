@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Finding;
 use super::facts::{Facts, Reader, Step, USER, Way};
+use crate::control::message::QueueStatus;
 use crate::failure::ExitStatus;
 
 /// The oldest kernel that is known to do what is needed.
@@ -269,18 +270,8 @@ pub(super) fn buffers(facts: &Facts, findings: &mut Vec<Finding>) {
     const SUBJECT: &str = "buffers";
     let Ok(config) = &facts.config else { return };
     let asked = config.queue.buffer_bytes as u64;
-    let fix = format!("sysctl -w net.core.rmem_max={}", asked / 2);
-    let sizes: Vec<u64> = facts.status.as_ref().map_or(Vec::new(), |status| {
-        status.queues.iter().filter_map(|queue| queue.buffer_size).collect()
-    });
-    if let Some(least) = sizes.iter().min() {
-        // The kernel rounds what it doubles.
-        findings.push(if least + 1 < asked {
-            let detail = format!("{least} bytes granted of {asked} asked: bursts are lost sooner");
-            Finding::warn(SUBJECT, detail, fix)
-        } else {
-            Finding::pass(SUBJECT, format!("{least} bytes for each queue, as asked"))
-        });
+    if let Ok(status) = &facts.status {
+        findings.extend(buffers_granted(&status.queues));
         return;
     }
     let most = facts.sysctls.get("core/rmem_max").and_then(|text| text.parse::<u64>().ok());
@@ -294,4 +285,29 @@ pub(super) fn buffers(facts: &Facts, findings: &mut Vec<Finding>) {
         ),
         None => Finding::skip(SUBJECT, "net.core.rmem_max cannot be read"),
     });
+}
+
+/// What the daemon got of the buffers that it asked for.
+fn buffers_granted(queues: &[QueueStatus]) -> Option<Finding> {
+    const SUBJECT: &str = "buffers";
+    if let Some(unknown) = queues.iter().find(|queue| queue.buffer_size.is_none()) {
+        let detail = format!(
+            "the buffer of queue {} cannot be read or set: its losses are seen late or not at all",
+            unknown.number
+        );
+        let fix = "set queue.backend = \"native\", then kordon restart";
+        return Some(Finding::warn(SUBJECT, detail, fix));
+    }
+    let (least, size) = queues
+        .iter()
+        .filter_map(|queue| Some((queue, queue.buffer_size?)))
+        .min_by_key(|(_, size)| *size)?;
+    Some(match least.too_small() {
+        Some(asked) => {
+            let detail = format!("{size} bytes granted of {asked} asked: bursts are lost sooner");
+            let fix = format!("sysctl -w net.core.rmem_max={}, then kordon restart", asked / 2);
+            Finding::warn(SUBJECT, detail, fix)
+        }
+        None => Finding::pass(SUBJECT, format!("{size} bytes for each queue, as asked")),
+    })
 }

@@ -27,19 +27,7 @@ fn config() -> Config {
 }
 
 fn status() -> Status {
-    serde_json::from_str(
-        r#"{"schema":1,"version":"0","pid":7,"mode":"enforce","mode_configured":"enforce",
-        "mode_set":null,"mode_unconfirmed":null,"paused":null,"open":false,"ready":true,
-        "uptime_seconds":1,"now":1,"config":[],"generation":1,"prefixes":[1,1],"loaded":1,
-        "last_reload_refused":null,"changes":[],
-        "rules":{"managed":true,"tool":"iptables","present":true,"faults":[],"gate_dropped":0,
-        "removed":null,"rearmed":0,"planned":true,"enslaved":[]},
-        "queues":[{"number":40,"buffer_used":0,"buffer_size":1000000,"lost":[0,0,0],
-        "stalled":false,"last_packet_seconds_ago":0}],
-        "traffic":{"packets":0,"accepted":0,"dropped":0,"would_drop":0,"unparsable":0,
-        "events_suppressed":0},"lists":[],"cameras":[]}"#,
-    )
-    .unwrap()
+    Status::sample()
 }
 
 fn lines(text: &str) -> Vec<String> {
@@ -294,6 +282,12 @@ fn interfaces_sysctls_and_buffers_that_are_wrong_are_found() {
     });
     one(&found, "buffers", Warn, "425984 bytes granted of 1000000");
     assert!(found[0].fix.as_ref().unwrap().contains("rmem_max=500000"));
+    let found = with(|facts| {
+        let mut status = status();
+        status.queues[0].buffer_size = None;
+        facts.status = Ok(status);
+    });
+    one(&found, "buffers", Warn, "queue 40 cannot be read or set");
 }
 
 #[test]

@@ -198,6 +198,7 @@ mod tests {
                 number: 40,
                 buffer_used: None,
                 buffer_size: None,
+                buffer_asked: 0,
                 lost: [0; 3],
                 stalled: false,
                 last_packet_seconds_ago: last,

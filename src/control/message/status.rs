@@ -143,12 +143,23 @@ pub struct QueueStatus {
     pub buffer_used: Option<u64>,
     /// The buffer's size, as granted.
     pub buffer_size: Option<u64>,
+    /// The size asked for; 0 from a daemon that does not say.
+    #[serde(default)]
+    pub buffer_asked: u64,
     /// Packets lost, by cause: buffer, late verdict, orphan.
     pub lost: [u64; 3],
     /// Its thread makes no progress.
     pub stalled: bool,
     /// Seconds since its last packet; none if there was none since the start.
     pub last_packet_seconds_ago: Option<u64>,
+}
+
+impl QueueStatus {
+    /// The size asked for, where the kernel granted less. It rounds what it doubles.
+    pub fn too_small(&self) -> Option<u64> {
+        let granted = self.buffer_size?;
+        (granted + 1 < self.buffer_asked).then_some(self.buffer_asked)
+    }
 }
 
 /// Packets since the start.
@@ -201,4 +212,43 @@ pub struct CameraStatus {
     pub packets: u64,
     /// Packets dropped.
     pub dropped: u64,
+}
+
+#[cfg(test)]
+impl Status {
+    /// A daemon that is well.
+    pub(crate) fn sample() -> Self {
+        serde_json::from_str(
+        r#"{"schema":1,"version":"0","pid":7,"mode":"enforce","mode_configured":"enforce",
+        "mode_set":null,"mode_unconfirmed":null,"paused":null,"open":false,"ready":true,
+        "uptime_seconds":1,"now":1,"config":[],"generation":1,"prefixes":[1,1],"loaded":1,
+        "last_reload_refused":null,"changes":[],
+        "rules":{"managed":true,"tool":"iptables","present":true,"faults":[],"gate_dropped":0,
+        "removed":null,"rearmed":0,"planned":true,"enslaved":[]},
+        "queues":[{"number":40,"buffer_used":0,"buffer_size":1000000,"buffer_asked":1000000,"lost":[0,0,0],
+        "stalled":false,"last_packet_seconds_ago":0}],
+        "traffic":{"packets":0,"accepted":0,"dropped":0,"would_drop":0,"unparsable":0,
+        "events_suppressed":0},"lists":[],"cameras":[]}"#,
+    )
+    .unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffer_is_too_small_where_less_was_granted_than_asked() {
+        let mut queue = Status::sample().queues.remove(0);
+        let mut with = |granted: Option<u64>, asked: u64| {
+            (queue.buffer_size, queue.buffer_asked) = (granted, asked);
+            queue.too_small()
+        };
+        assert_eq!(with(Some(425_984), 1_000_000), Some(1_000_000));
+        assert_eq!(with(Some(1_000_000), 1_000_000), None);
+        assert_eq!(with(Some(1_000_000), 1_000_001), None, "rounded");
+        assert_eq!(with(Some(1_000_000), 0), None, "a daemon that does not say");
+        assert_eq!(with(None, 1_000_000), None);
+    }
 }
