@@ -1,5 +1,7 @@
 //! Faults on request, for the tests of what happens then. Release builds have none and refuse to be asked.
 
+use std::time::{Duration, Instant};
+
 use crate::failure::Failure;
 use crate::packet::Held;
 use crate::queue::PacketQueue;
@@ -10,6 +12,7 @@ const VARIABLE: &str = "KORDON_FAULT";
 
 /// A fault that a test asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(debug_assertions), expect(dead_code, reason = "release builds have no faults"))]
 pub(super) enum Fault {
     /// The first packet thread hangs after its start.
     StallFirstWorker,
@@ -17,9 +20,10 @@ pub(super) enum Fault {
     EndFirstWorker,
     /// The first packet thread ends the process with its first batch received and not answered.
     DieWithABatch,
+    /// The first packet thread judges no more packets a second than this.
+    SlowFirstWorker(u32),
     /// The reader of a list or origin table in a file whose name begins with `breaks` breaks
     /// ([`blocklist`](crate::blocklist) sees to that).
-    #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "release builds have no faults"))]
     BreakReaders,
 }
 
@@ -52,6 +56,54 @@ impl<Q: PacketQueue> PacketQueue for Dying<Q> {
     }
 }
 
+/// A queue whose reader judges so many packets a second and no more.
+pub(super) struct Slow<Q> {
+    queue: Q,
+    each: Duration,
+    /// When what was received so far has taken its time.
+    free: Instant,
+}
+
+impl<Q> Slow<Q> {
+    pub(super) fn new(queue: Q, rate: u32) -> Self {
+        Slow { queue, each: Duration::from_secs(1) / rate.max(1), free: Instant::now() }
+    }
+}
+
+impl<Q: PacketQueue> PacketQueue for Slow<Q> {
+    /// Nothing is in hand while it sleeps: what was received is answered.
+    fn receive(&mut self) -> Result<usize, Failure> {
+        std::thread::sleep(self.free.saturating_duration_since(Instant::now()));
+        let count = self.queue.receive()?;
+        self.free = self.free.max(Instant::now()) + self.each * count as u32;
+        Ok(count)
+    }
+
+    fn held(&self, index: usize) -> Held<'_> {
+        self.queue.held(index)
+    }
+
+    fn judge(&mut self, index: usize, verdict: Verdict) {
+        self.queue.judge(index, verdict);
+    }
+
+    fn answer(&mut self) -> Result<(), Failure> {
+        self.queue.answer()
+    }
+
+    fn change(&mut self, mark: Mark, fail_open: bool) {
+        self.queue.change(mark, fail_open);
+    }
+
+    fn changed(&self) -> Result<bool, Failure> {
+        self.queue.changed()
+    }
+
+    fn leave(&mut self) {
+        self.queue.leave();
+    }
+}
+
 /// The fault asked for.
 ///
 /// # Errors
@@ -68,14 +120,21 @@ fn offered(value: &str) -> Result<Fault, Failure> {
         "end-first-worker" => Ok(Fault::EndFirstWorker),
         "die-with-a-batch" => Ok(Fault::DieWithABatch),
         "break-readers" => Ok(Fault::BreakReaders),
-        other => Err(Failure::new(
-            crate::failure::ExitStatus::Usage,
-            format!(
-                "{VARIABLE}={other}: no such fault (stall-first-worker, end-first-worker, \
-                 die-with-a-batch, break-readers)"
-            ),
-        )),
+        other => slow(other).ok_or_else(|| {
+            Failure::new(
+                crate::failure::ExitStatus::Usage,
+                format!(
+                    "{VARIABLE}={other}: no such fault (stall-first-worker, end-first-worker, \
+                     die-with-a-batch, slow-first-worker=PACKETS_PER_SECOND, break-readers)"
+                ),
+            )
+        }),
     }
+}
+
+#[cfg(debug_assertions)]
+fn slow(value: &str) -> Option<Fault> {
+    value.strip_prefix("slow-first-worker=")?.parse().ok().map(Fault::SlowFirstWorker)
 }
 
 #[cfg(not(debug_assertions))]

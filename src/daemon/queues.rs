@@ -16,7 +16,7 @@ use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
-use super::fault::{Dying, Fault};
+use super::fault::{Dying, Fault, Slow};
 use super::spawn;
 use crate::config::{Config, QueueBackend};
 use crate::control::store::{self, Store};
@@ -192,7 +192,10 @@ fn warn_of_small_buffer(settings: &QueueSettings, granted: Option<usize>) {
             asked / 2
         ),
         Some(_) => {}
-        None => tracing::warn!("queue {number}: the receive buffer cannot be read or set"),
+        None => tracing::warn!(
+            "queue {number}: the receive buffer cannot be read or set: losses are seen late, or not at all where \
+             the system's default holds more packets than the queue; set queue.backend = \"native\""
+        ),
     }
 }
 
@@ -240,22 +243,33 @@ impl Opened {
             });
         }
         let (number, (stance, mark)) = (self.number, self.terms);
-        match self.queue {
-            AnyBackend::Native(queue) if fault == Some(Fault::DieWithABatch) => {
-                let worker =
-                    Worker::new(Dying(*queue), rules, account, sightings, began, stance, mark);
-                spawn_worker(number, worker, stop, failed)
+        let job = Job { rules, account, sightings, began, stance, mark, stop, failed };
+        match (self.queue, fault) {
+            (AnyBackend::Native(queue), Some(Fault::DieWithABatch)) => {
+                spawn_worker(number, Dying(*queue), job)
             }
-            AnyBackend::Native(queue) => {
-                let worker = Worker::new(*queue, rules, account, sightings, began, stance, mark);
-                spawn_worker(number, worker, stop, failed)
+            (AnyBackend::Native(queue), Some(Fault::SlowFirstWorker(rate))) => {
+                spawn_worker(number, Slow::new(*queue, rate), job)
             }
-            AnyBackend::Nfq(queue) => {
-                let worker = Worker::new(*queue, rules, account, sightings, began, stance, mark);
-                spawn_worker(number, worker, stop, failed)
+            (AnyBackend::Nfq(queue), Some(Fault::SlowFirstWorker(rate))) => {
+                spawn_worker(number, Slow::new(*queue, rate), job)
             }
+            (AnyBackend::Native(queue), _) => spawn_worker(number, *queue, job),
+            (AnyBackend::Nfq(queue), _) => spawn_worker(number, *queue, job),
         }
     }
+}
+
+/// What a packet thread works with, besides its queue.
+struct Job {
+    rules: Follower,
+    account: Account,
+    sightings: Sightings,
+    began: Instant,
+    stance: Arc<Stance>,
+    mark: Mark,
+    stop: Arc<AtomicBool>,
+    failed: mpsc::UnboundedSender<Failure>,
 }
 
 /// Waits for the packet threads to end at the boundary of a batch, now that they were told to. A thread that
@@ -282,10 +296,11 @@ pub(super) fn join(threads: Vec<JoinHandle<()>>) {
 
 fn spawn_worker<Q: PacketQueue + 'static>(
     number: u16,
-    worker: Worker<Q>,
-    stop: Arc<AtomicBool>,
-    failed: mpsc::UnboundedSender<Failure>,
+    queue: Q,
+    job: Job,
 ) -> Result<JoinHandle<()>, Failure> {
+    let Job { rules, account, sightings, began, stance, mark, stop, failed } = job;
+    let worker = Worker::new(queue, rules, account, sightings, began, stance, mark);
     spawn(&format!("kordon-queue-{number}"), move || {
         let outcome = worker.run(&stop);
         if outcome.is_err() {

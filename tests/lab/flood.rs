@@ -106,12 +106,20 @@ impl Flood {
         wait_until(limit, || self.shared.arrived.load(Ordering::Relaxed) >= goal)
     }
 
-    /// Stops sending, waits until nothing has come for `silence`, and says what became of all packets.
-    pub(crate) fn stop(mut self, silence: Duration) -> Res<Outcome> {
+    /// Sends no more.
+    pub(crate) fn end(&mut self) -> Res {
         self.shared.stop_sending.store(true, Ordering::Relaxed);
-        if let Some(sender) = self.threads.pop() {
+        if self.threads.len() > 1
+            && let Some(sender) = self.threads.pop()
+        {
             sender.join().unwrap_or_else(|_| Err("the flood's sender panicked".to_owned()))?;
         }
+        Ok(())
+    }
+
+    /// Stops sending, waits until nothing has come for `silence`, and says what became of all packets.
+    pub(crate) fn stop(mut self, silence: Duration) -> Res<Outcome> {
+        self.end()?;
         let end = self.now();
         let quiet = || {
             let last = Duration::from_nanos(self.shared.last_arrival.load(Ordering::Relaxed));

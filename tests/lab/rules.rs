@@ -101,6 +101,26 @@ pub(crate) fn gate_dropped() -> Res<u64> {
     }
 }
 
+/// How many packets hold's rules have handed to a queue, in both families. Only iptables' rules count them.
+pub(crate) fn held() -> Res<u64> {
+    let (mut found, mut held) = (0, 0);
+    for program in ["iptables-nft-save", "ip6tables-nft-save"] {
+        // `[12:345] -A kordon-queue -j NFQUEUE --queue-num 40`
+        for line in tool(program, &["-c", "-t", "mangle"])?.lines() {
+            if line.contains("-A kordon-queue ") && line.contains("-j NFQUEUE") {
+                let counts = line.strip_prefix('[').and_then(|rest| rest.split(':').next());
+                let count = counts.and_then(|count| count.parse::<u64>().ok());
+                held += count.ok_or_else(|| format!("{program}: no counter in {line:?}"))?;
+                found += 1;
+            }
+        }
+    }
+    match found {
+        2 => Ok(held),
+        n => Err(format!("{n} rules of hold lead to a queue, not one for each family")),
+    }
+}
+
 /// All rules of both families, for comparing before and after.
 pub(crate) fn snapshot() -> Res<String> {
     let mut text = tool("iptables-nft", &["-w", "-t", "mangle", "-S"])?;

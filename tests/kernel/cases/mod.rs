@@ -16,6 +16,7 @@ mod marks;
 mod mode;
 mod observe;
 mod others;
+mod overload;
 mod policy;
 mod pressure;
 mod prometheus;
@@ -124,6 +125,8 @@ pub(crate) const CASES: &[Case] = &[
     native("damaged_snapshot_is_named_and_ignored", restart::damaged),
     native("restart_changes_queues_without_losing_what_waits", restart::changed_queues),
     case("packets_that_find_no_room_are_counted_and_none_passes", pressure::overflow),
+    case("overload_is_counted_to_the_packet_and_over_in_a_second", overload::exact),
+    native("overload_over_restarts_and_a_kill_is_counted_to_the_packet", overload::restarted),
     case("default_buffer_overflows_before_the_queue", pressure::overflow_by_default),
     case("open_passes_what_finds_no_room_and_counts_it", pressure::overflow_open),
     case("overflow_follows_a_change_of_the_mode", pressure::overflow_after_a_change),
