@@ -18,7 +18,7 @@ use std::net::IpAddr;
 
 use crate::config::{Action, TunnelAnswer, Unlisted};
 use crate::packet::{self, Addresses, Headers, Held, Inner};
-use crate::ruleset::{Hit, Policy, PolicyId, Ruleset};
+use crate::ruleset::{self, Hit, Policy, PolicyId, Ruleset};
 use crate::verdict::{Reason, Tunnel, Unparsable, Verdict};
 
 /// How many tunnels within one another are read.
@@ -90,14 +90,18 @@ pub fn decide<'a>(rules: &Ruleset, memory: &mut Memory, held: impl Into<Held<'a>
 pub fn decide_under<'a>(rules: &Ruleset, policy: PolicyId, held: impl Into<Held<'a>>) -> Decision {
     let held = held.into();
     let parsed = packet::parse(held);
-    let found = look_up_under(rules, policy, &parsed);
+    let begun = parsed.as_ref().map_or(Begun { policy, ..Begun::default() }, |headers| {
+        begin_under(rules, policy, headers)
+    });
+    let found = finish(rules, &parsed, begun);
     conclude(rules, &mut Memory::without_room(), held, parsed, found)
 }
 
 /// Decides about each packet of a batch, as [`decide`] does, and leaves the outcome in `decisions`.
 ///
-/// All packets are parsed before the first destination is looked up. A look-up in a big table waits for
-/// memory; with nothing between them, the processor begins the next look-ups meanwhile.
+/// All packets are parsed before the first destination is looked up, and all look-ups are begun before the first is
+/// finished. A look-up in a big table waits for memory; with nothing between them, the processor begins the next
+/// look-ups meanwhile.
 #[inline]
 pub fn decide_all<'a>(
     rules: &Ruleset,
@@ -105,11 +109,14 @@ pub fn decide_all<'a>(
     batch: impl Iterator<Item = Held<'a>> + Clone,
     decisions: &mut Decisions,
 ) {
-    let Decisions { parsed, found, made } = decisions;
+    let Decisions { parsed, begun, found, made } = decisions;
     parsed.clear();
     parsed.extend(batch.clone().map(packet::parse));
+    begun.clear();
+    begun.extend(parsed.iter().map(|parsed| begin(rules, parsed)));
     found.clear();
-    found.extend(parsed.iter().map(|parsed| look_up(rules, parsed)));
+    let each = parsed.iter().zip(begun.iter());
+    found.extend(each.map(|(parsed, begun)| finish(rules, parsed, *begun)));
     made.clear();
     let each = batch.zip(parsed.iter().zip(found.iter()));
     made.extend(each.map(|(held, (parsed, found))| conclude(rules, memory, held, *parsed, *found)));
@@ -119,6 +126,7 @@ pub fn decide_all<'a>(
 #[derive(Default)]
 pub struct Decisions {
     parsed: Vec<Result<Headers, Unparsable>>,
+    begun: Vec<Begun>,
     found: Vec<Found>,
     made: Vec<Decision>,
 }
@@ -128,9 +136,16 @@ impl Decisions {
     pub fn for_batches_of(packets: usize) -> Self {
         Decisions {
             parsed: Vec::with_capacity(packets),
+            begun: Vec::with_capacity(packets),
             found: Vec::with_capacity(packets),
             made: Vec::with_capacity(packets),
         }
+    }
+
+    /// The decision about the packet at this place of the batch.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&Decision> {
+        self.made.get(index)
     }
 
     /// The decisions, in the order of the batch.
@@ -147,26 +162,45 @@ struct Found {
     hit: Option<Hit>,
 }
 
-#[inline]
-fn look_up(rules: &Ruleset, parsed: &Result<Headers, Unparsable>) -> Found {
-    let Ok(headers) = parsed else { return Found::default() };
-    look_up_under(rules, rules.policies.of(headers.addresses.source()), parsed)
+/// A look-up of which the first half is done.
+#[derive(Debug, Clone, Copy, Default)]
+struct Begun {
+    policy: PolicyId,
+    table: ruleset::Begun,
 }
 
 #[inline]
-fn look_up_under(rules: &Ruleset, policy: PolicyId, parsed: &Result<Headers, Unparsable>) -> Found {
+fn look_up(rules: &Ruleset, parsed: &Result<Headers, Unparsable>) -> Found {
+    finish(rules, parsed, begin(rules, parsed))
+}
+
+#[inline]
+fn begin(rules: &Ruleset, parsed: &Result<Headers, Unparsable>) -> Begun {
+    let Ok(headers) = parsed else { return Begun::default() };
+    begin_under(rules, rules.policies.of(headers.addresses.source()), headers)
+}
+
+#[inline]
+fn begin_under(rules: &Ruleset, policy: PolicyId, headers: &Headers) -> Begun {
+    let of = rules.policies.get(policy);
+    let table = of.map(|of| of.begin(rules.table(), headers.addresses.destination()));
+    Begun { policy, table: table.unwrap_or_default() }
+}
+
+#[inline]
+fn finish(rules: &Ruleset, parsed: &Result<Headers, Unparsable>, begun: Begun) -> Found {
+    let Begun { policy, table } = begun;
     let of = rules.policies.get(policy).zip(parsed.as_ref().ok());
-    let hit = of.and_then(|(of, headers)| destination(rules, of, &headers.addresses));
+    let hit = of
+        .and_then(|(of, headers)| of.finish(rules.table(), table, headers.addresses.destination()));
     Found { policy, hit }
 }
 
-/// What the destination of a packet, or of one within it, meets.
+/// What the destination of a packet within another one meets.
 #[inline]
 fn destination(rules: &Ruleset, policy: &Policy, addresses: &Addresses) -> Option<Hit> {
-    match addresses {
-        Addresses::V4 { destination, .. } => policy.lookup4(rules.table(), *destination),
-        Addresses::V6 { destination, .. } => policy.lookup6(rules.table(), *destination),
-    }
+    let (table, to) = (rules.table(), addresses.destination());
+    policy.finish(table, policy.begin(table, to), to)
 }
 
 #[inline]

@@ -4,7 +4,7 @@
 //! force after the batch was received, and the batch is answered before the next one is received or the
 //! thread ends.
 //!
-//! The whole batch is decided, and its senders are noted, before its first packet is counted: reporting an event is a
+//! The whole batch is decided, and its senders are noted, before its first packet is counted: reporting one is a
 //! locked instruction, behind which the processor begins no load, so look-ups on both sides of it could not wait for
 //! memory together.
 
@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::queue::{BATCH, PacketQueue};
 use crate::ruleset::Follower;
 use crate::stance::{Posted, Stance, Terms};
-use crate::verdict::Mark;
+use crate::verdict::{Mark, Verdict};
 
 /// A packet thread's state.
 pub struct Worker<Q> {
@@ -32,6 +32,8 @@ pub struct Worker<Q> {
     began: Instant,
     memory: Memory,
     decisions: Decisions,
+    /// Packets of the present batch whose senders are to be reported, and their answers.
+    fresh: Vec<(usize, Verdict)>,
     stance: Arc<Stance>,
     /// The terms on which the present batch is answered.
     posted: Posted,
@@ -66,6 +68,7 @@ impl<Q: PacketQueue> Worker<Q> {
             began,
             memory,
             decisions,
+            fresh: Vec::with_capacity(BATCH),
             stance,
             posted,
             mark,
@@ -115,11 +118,19 @@ impl<Q: PacketQueue> Worker<Q> {
         for (index, decision) in self.decisions.iter().enumerate() {
             let held = self.queue.held(index);
             let answer = self.account.answer(rules, decision);
-            self.sightings.note(self.account.shard(), held, decision, answer);
+            if self.sightings.note(held, decision, answer) {
+                self.fresh.push((index, answer));
+            }
             self.queue.judge(index, answer);
         }
         for (index, decision) in self.decisions.iter().enumerate() {
             self.account.count(rules, self.queue.held(index), decision);
+        }
+        for (index, answer) in self.fresh.drain(..) {
+            if let Some(decision) = self.decisions.get(index) {
+                let held = self.queue.held(index);
+                self.sightings.report(self.account.shard(), held, decision, answer);
+            }
         }
         let since_start = received.duration_since(self.began);
         if count > 0 {

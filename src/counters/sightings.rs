@@ -111,26 +111,28 @@ impl Sightings {
         self.minute = u64::from(now / SPAN);
     }
 
-    /// Reports a packet that got this answer, unless its like was reported within the minute.
+    /// Notes a packet that got this answer; whether it is to be reported: its like was not noted within the minute.
     #[inline]
-    pub fn note(&mut self, shard: &Shard, held: Held<'_>, decision: &Decision, answer: Verdict) {
-        let Some(headers) = &decision.headers else { return };
+    pub fn note(&mut self, held: Held<'_>, decision: &Decision, answer: Verdict) -> bool {
+        let Some(headers) = &decision.headers else { return false };
         let service = Service::of(headers.ports);
         let outcome =
             u64::from(decision.reason.passes()) << 1 | u64::from(answer == Verdict::Accept);
         let hash = self.hash(headers, service, held, outcome);
         // One of two thousand million is taken for another flow's, which nobody can choose.
         let tag = hash as u32 | 1;
-        let Some(Set(tags)) = self.sets.get_mut((hash >> (64 - SET_BITS)) as usize) else { return };
+        let Some(Set(tags)) = self.sets.get_mut((hash >> (64 - SET_BITS)) as usize) else {
+            return false;
+        };
         if tags.contains(&tag) {
-            return;
+            return false;
         }
         // Tags of a minute that is over are the oldest, and go first.
         tags.rotate_right(1);
         if let Some(newest) = tags.first_mut() {
             *newest = tag;
         }
-        self.report(shard, headers, service, held, decision, answer);
+        true
     }
 
     #[inline]
@@ -156,21 +158,14 @@ impl Sightings {
         folded(folded(addresses ^ a, what ^ b) ^ mac, c)
     }
 
-    /// Not on the way of most packets.
+    /// Reports a packet that is to be reported.
     #[cold]
-    fn report(
-        &self,
-        shard: &Shard,
-        headers: &Headers,
-        service: Service,
-        held: Held<'_>,
-        decision: &Decision,
-        answer: Verdict,
-    ) {
+    pub fn report(&self, shard: &Shard, held: Held<'_>, decision: &Decision, answer: Verdict) {
+        let Some(headers) = &decision.headers else { return };
         let sighting = Sighting {
             addresses: headers.addresses,
             protocol: headers.protocol,
-            service,
+            service: Service::of(headers.ports),
             mac: held.mac,
             interface: held.interface,
             reason: decision.reason,

@@ -50,6 +50,10 @@ struct Line {
     words: [u32; LANES],
 }
 
+/// A look-up that has begun.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Begun(u32);
+
 /// The answers of one family.
 pub(super) struct Flat<B> {
     root: Box<[u32; ROOT]>,
@@ -67,13 +71,25 @@ impl<B: Bits> Flat<B> {
     /// What wins at an address.
     #[inline]
     pub(super) fn lookup(&self, bits: B) -> Slot {
-        self.find(bits).unwrap_or_else(|| self.search(bits))
+        self.finish(self.begin(bits), bits)
+    }
+
+    /// The first half of a look-up: for all packets of a batch before the second half of any, so that all of their first
+    /// loads are on their way together.
+    #[inline]
+    pub(super) fn begin(&self, bits: B) -> Begun {
+        Begun(self.root.get(usize::from(bits.digit(0))).copied().unwrap_or(LINES))
+    }
+
+    /// The second half of the look-up of the same address.
+    #[inline]
+    pub(super) fn finish(&self, begun: Begun, bits: B) -> Slot {
+        self.find(begun.0, bits).unwrap_or_else(|| self.search(bits))
     }
 
     /// `None` where lines are missing.
     #[inline]
-    fn find(&self, bits: B) -> Option<Slot> {
-        let mut word = *self.root.get(usize::from(bits.digit(0)))?;
+    fn find(&self, mut word: u32, bits: B) -> Option<Slot> {
         for number in 1..looked_at::<B>() {
             word = self.step(word, bits.digit(number))?;
         }
@@ -197,7 +213,7 @@ mod tests {
                     _ => B::LENGTH - random.next() as u8 % 6,
                 };
                 let digit = |random: &mut Random, number: usize| match (number, random.next() % 4) {
-                    (0, _) => 0x0a00 | random.next() % 2,
+                    (0, _) => 0x0a00 | random.next() & 1,
                     (_, 0) => random.next() & 0xffff,
                     (_, 1) => random.next() & 3,
                     (_, _) => 0x1200 | random.next() & 0x3f,

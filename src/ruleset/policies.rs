@@ -3,12 +3,13 @@
 //! Invariant: the first policy is everybody's; a source has exactly one, that of the longest network that a policy
 //! names.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv6Net};
 use iptrie::map::{LCTrieMap, RTrieMap};
 use iptrie::{Ipv4Prefix, Ipv6Prefix};
 
+use super::flat::Begun;
 use super::table::Lookup;
 use super::{Hit, ListId, ListInfo, Table};
 use crate::config::{Config, Mode, Tunnels, Unlisted};
@@ -59,13 +60,17 @@ impl Policy {
         }
     }
 
-    /// As [`lookup4`](Self::lookup4).
+    /// Begins to look a destination up: for all packets of a batch before the first look-up is finished, so that all of
+    /// them wait for memory together.
     #[inline]
-    pub fn lookup6(&self, table: &Table, destination: Ipv6Addr) -> Option<Hit> {
-        match &self.own {
-            None => table.lookup6(destination),
-            Some(own) => own.lookup6(destination),
-        }
+    pub fn begin(&self, table: &Table, destination: IpAddr) -> Begun {
+        self.own.as_ref().unwrap_or(table.all()).begin(destination)
+    }
+
+    /// What the same destination meets in the same table.
+    #[inline]
+    pub fn finish(&self, table: &Table, begun: Begun, destination: IpAddr) -> Option<Hit> {
+        self.own.as_ref().unwrap_or(table.all()).finish(begun, destination)
     }
 }
 

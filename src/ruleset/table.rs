@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::entries::{self, Bits, Entry, bits_of, covering};
-use super::flat::Flat;
+use super::flat::{Begun, Flat};
 use super::{ListId, Match};
 use crate::blocklist::{self, Sources};
 use crate::config::Action;
@@ -44,6 +44,24 @@ impl Lookup {
     pub(super) fn lookup6(&self, destination: Ipv6Addr) -> Option<Hit> {
         self.v6.lookup(destination.to_bits()).hit()
     }
+
+    /// Begins to look a destination up.
+    #[inline]
+    pub(super) fn begin(&self, destination: IpAddr) -> Begun {
+        match destination {
+            IpAddr::V4(address) => self.v4.begin(address.to_bits()),
+            IpAddr::V6(address) => self.v6.begin(address.to_bits()),
+        }
+    }
+
+    /// The winning entry for the same destination.
+    #[inline]
+    pub(super) fn finish(&self, begun: Begun, destination: IpAddr) -> Option<Hit> {
+        match destination {
+            IpAddr::V4(address) => self.v4.finish(begun, address.to_bits()).hit(),
+            IpAddr::V6(address) => self.v6.finish(begun, address.to_bits()).hit(),
+        }
+    }
 }
 
 /// A compiled table of both families.
@@ -73,6 +91,12 @@ impl Table {
         let v6 = self.entries6.iter().filter(|entry| counts(ListId(entry.list)));
         let (v4, v6): (Vec<_>, Vec<_>) = (v4.copied().collect(), v6.copied().collect());
         Lookup::compile(actions, &v4, &v6)
+    }
+
+    /// What look-ups of all lists ask.
+    #[inline]
+    pub(super) fn all(&self) -> &Lookup {
+        &self.lookup
     }
 
     /// All entries, sorted.

@@ -26,7 +26,9 @@ impl Bench {
     fn note(&mut self, bytes: &[u8], mac: Option<Mac>, answer: Verdict) {
         let held = Held { mac, ..Held::from(bytes) };
         let decision = decide(&self.rules, &mut Memory::default(), held);
-        self.sightings.note(&self.shard, held, &decision, answer);
+        if self.sightings.note(held, &decision, answer) {
+            self.sightings.report(&self.shard, held, &decision, answer);
+        }
     }
 
     fn reported(&self) -> usize {

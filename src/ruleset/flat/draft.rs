@@ -22,12 +22,12 @@ pub(super) fn lay_out<B: Bits>(intervals: Vec<(B, Slot)>, room: usize) -> Flat<B
         }
         *place = word;
     }
-    let Draft { intervals, mut lines, full, .. } = draft;
+    let Draft { intervals, lines, full, .. } = draft;
     if full {
         return Flat { root: Box::new([LINES; ROOT]), lines: Vec::new(), all: intervals };
     }
-    lines.shrink_to_fit();
-    Flat { root, lines, all: Vec::new() }
+    // A copy, in one piece from the beginning: the C library asks for large pages for such a one alone.
+    Flat { root, lines: lines.to_vec(), all: Vec::new() }
 }
 
 /// What holds from a digit on.
