@@ -31,6 +31,31 @@ fn rules() -> Ruleset {
     Ruleset::new(lists, builder.compile())
 }
 
+#[test]
+fn places_of_reasons_have_the_reasons_labels() {
+    use crate::verdict::{Embedding, Forgery, Redirect};
+    let stopping = [
+        Reason::Blocked,
+        Reason::Monitored,
+        Reason::Unparsable(Unparsable::Empty),
+        Reason::Embedded(Embedding::Nat64),
+        Reason::Martian(Embedding::Mapped),
+        Reason::Redirected(Redirect::Routing0),
+        Reason::Tunnel(Tunnel::Gre),
+        Reason::Inside(Tunnel::Gre),
+        Reason::Unreadable(Tunnel::Gre),
+        Reason::PayloadHidden,
+        Reason::Forged(Forgery::Mac),
+        Reason::NotAllowed,
+    ];
+    let mut places: Vec<usize> = stopping.iter().filter_map(|of| stopping_place(*of)).collect();
+    places.sort_unstable();
+    assert!(places.into_iter().eq(0..STOPPING.len()), "each place is one reason's");
+    for reason in stopping {
+        assert_eq!(STOPPING[stopping_place(reason).unwrap()], reason.label());
+    }
+}
+
 fn named(address: &str) -> NamedCamera {
     NamedCamera {
         name: format!("at {address}"),
