@@ -9,6 +9,7 @@
 //! destination.
 
 mod interfaces;
+mod lookup;
 mod memory;
 
 pub use interfaces::Interfaces;
@@ -18,8 +19,9 @@ use std::net::IpAddr;
 
 use crate::config::{Action, TunnelAnswer, Unlisted};
 use crate::packet::{self, Addresses, Headers, Held, Inner};
-use crate::ruleset::{self, Hit, Policy, PolicyId, Ruleset};
+use crate::ruleset::{Begun, Hit, Policy, PolicyId, Reached, Ruleset};
 use crate::verdict::{Reason, Tunnel, Unparsable, Verdict};
+use lookup::{Found, Partly, begin, destination, finish, look_up, look_up_under, reach};
 
 /// How many tunnels within one another are read.
 const MOST_NESTED: usize = 4;
@@ -90,17 +92,14 @@ pub fn decide<'a>(rules: &Ruleset, memory: &mut Memory, held: impl Into<Held<'a>
 pub fn decide_under<'a>(rules: &Ruleset, policy: PolicyId, held: impl Into<Held<'a>>) -> Decision {
     let held = held.into();
     let parsed = packet::parse(held);
-    let begun = parsed.as_ref().map_or(Begun { policy, ..Begun::default() }, |headers| {
-        begin_under(rules, policy, headers)
-    });
-    let found = finish(rules, &parsed, begun);
+    let found = look_up_under(rules, policy, &parsed);
     conclude(rules, &mut Memory::without_room(), held, parsed, found)
 }
 
 /// Decides about each packet of a batch, as [`decide`] does, and leaves the outcome in `decisions`.
 ///
-/// All packets are parsed before the first destination is looked up, and all look-ups are begun before the first is
-/// finished. A look-up in a big table waits for memory; with nothing between them, the processor begins the next
+/// All packets are parsed before the first destination is looked up, and each part of the look-ups is done for all of them
+/// before the next one for any. A look-up in a big table waits for memory; with nothing between them, the processor begins the next
 /// look-ups meanwhile.
 #[inline]
 pub fn decide_all<'a>(
@@ -109,14 +108,17 @@ pub fn decide_all<'a>(
     batch: impl Iterator<Item = Held<'a>> + Clone,
     decisions: &mut Decisions,
 ) {
-    let Decisions { parsed, begun, found, made } = decisions;
+    let Decisions { parsed, begun, reached, found, made } = decisions;
     parsed.clear();
     parsed.extend(batch.clone().map(packet::parse));
     begun.clear();
     begun.extend(parsed.iter().map(|parsed| begin(rules, parsed)));
-    found.clear();
+    reached.clear();
     let each = parsed.iter().zip(begun.iter());
-    found.extend(each.map(|(parsed, begun)| finish(rules, parsed, *begun)));
+    reached.extend(each.map(|(parsed, begun)| reach(rules, parsed, *begun)));
+    found.clear();
+    let each = parsed.iter().zip(reached.iter());
+    found.extend(each.map(|(parsed, reached)| finish(rules, parsed, *reached)));
     made.clear();
     let each = batch.zip(parsed.iter().zip(found.iter()));
     made.extend(each.map(|(held, (parsed, found))| conclude(rules, memory, held, *parsed, *found)));
@@ -126,7 +128,8 @@ pub fn decide_all<'a>(
 #[derive(Default)]
 pub struct Decisions {
     parsed: Vec<Result<Headers, Unparsable>>,
-    begun: Vec<Begun>,
+    begun: Vec<Partly<Begun>>,
+    reached: Vec<Partly<Reached>>,
     found: Vec<Found>,
     made: Vec<Decision>,
 }
@@ -137,6 +140,7 @@ impl Decisions {
         Decisions {
             parsed: Vec::with_capacity(packets),
             begun: Vec::with_capacity(packets),
+            reached: Vec::with_capacity(packets),
             found: Vec::with_capacity(packets),
             made: Vec::with_capacity(packets),
         }
@@ -153,54 +157,6 @@ impl Decisions {
     pub fn iter(&self) -> impl Iterator<Item = &Decision> {
         self.made.iter()
     }
-}
-
-/// What look-ups found: the source's policy, and the destination's entry.
-#[derive(Debug, Clone, Copy, Default)]
-struct Found {
-    policy: PolicyId,
-    hit: Option<Hit>,
-}
-
-/// A look-up of which the first half is done.
-#[derive(Debug, Clone, Copy, Default)]
-struct Begun {
-    policy: PolicyId,
-    table: ruleset::Begun,
-}
-
-#[inline]
-fn look_up(rules: &Ruleset, parsed: &Result<Headers, Unparsable>) -> Found {
-    finish(rules, parsed, begin(rules, parsed))
-}
-
-#[inline]
-fn begin(rules: &Ruleset, parsed: &Result<Headers, Unparsable>) -> Begun {
-    let Ok(headers) = parsed else { return Begun::default() };
-    begin_under(rules, rules.policies.of(headers.addresses.source()), headers)
-}
-
-#[inline]
-fn begin_under(rules: &Ruleset, policy: PolicyId, headers: &Headers) -> Begun {
-    let of = rules.policies.get(policy);
-    let table = of.map(|of| of.begin(rules.table(), headers.addresses.destination()));
-    Begun { policy, table: table.unwrap_or_default() }
-}
-
-#[inline]
-fn finish(rules: &Ruleset, parsed: &Result<Headers, Unparsable>, begun: Begun) -> Found {
-    let Begun { policy, table } = begun;
-    let of = rules.policies.get(policy).zip(parsed.as_ref().ok());
-    let hit = of
-        .and_then(|(of, headers)| of.finish(rules.table(), table, headers.addresses.destination()));
-    Found { policy, hit }
-}
-
-/// What the destination of a packet within another one meets.
-#[inline]
-fn destination(rules: &Ruleset, policy: &Policy, addresses: &Addresses) -> Option<Hit> {
-    let (table, to) = (rules.table(), addresses.destination());
-    policy.finish(table, policy.begin(table, to), to)
 }
 
 #[inline]
@@ -289,7 +245,7 @@ fn elsewhere(
         return Some(Outcome { hit: Some(hit), ..Outcome::of(Reason::Blocked) });
     }
     hidden.find_map(|(how, address)| {
-        let hit = blocked(policy.lookup4(rules.table(), address))?;
+        let hit = blocked(policy.lookup(rules.table(), IpAddr::V4(address)))?;
         let hidden = Some(IpAddr::V4(address));
         Some(Outcome { reason: Reason::Embedded(how), hit: Some(hit), hidden })
     })

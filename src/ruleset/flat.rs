@@ -40,9 +40,9 @@ const fn looked_at<B: Bits>() -> usize {
     if B::DIGITS < 3 { B::DIGITS } else { 3 }
 }
 
-/// Up to eight intervals of one digit: 48 bytes.
+/// Up to eight intervals of one digit: 48 bytes, in one line of the processor's cache.
 #[derive(Debug, Clone, Copy)]
-#[repr(align(16))]
+#[repr(align(64))]
 struct Line {
     /// Where the intervals begin; what the first one says is not looked at. Unused ones begin at the last digit.
     starts: [u16; LANES],
@@ -50,9 +50,18 @@ struct Line {
     words: [u32; LANES],
 }
 
-/// A look-up that has begun.
+/// A look-up that has begun. Its parts are for batches: each is done for all packets before the next one for any, so
+/// that what they wait for is on its way together.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Begun(u32);
+
+/// A look-up that knows its first line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reached {
+    place: u32,
+    /// What the line says first, so that it was asked for.
+    upper: bool,
+}
 
 /// The answers of one family.
 pub(super) struct Flat<B> {
@@ -71,26 +80,36 @@ impl<B: Bits> Flat<B> {
     /// What wins at an address.
     #[inline]
     pub(super) fn lookup(&self, bits: B) -> Slot {
-        self.finish(self.begin(bits), bits)
+        self.finish(self.reach(self.begin(bits), bits), bits)
     }
 
-    /// The first half of a look-up: for all packets of a batch before the second half of any, so that all of their first
-    /// loads are on their way together.
+    /// The first part of a look-up: the first word.
     #[inline]
     pub(super) fn begin(&self, bits: B) -> Begun {
         Begun(self.root.get(usize::from(bits.digit(0))).copied().unwrap_or(LINES))
     }
 
-    /// The second half of the look-up of the same address.
+    /// The second part of the look-up of the same address: the line that the word leads to.
     #[inline]
-    pub(super) fn finish(&self, begun: Begun, bits: B) -> Slot {
-        self.find(begun.0, bits).unwrap_or_else(|| self.search(bits))
+    pub(super) fn reach(&self, begun: Begun, bits: B) -> Reached {
+        let digit = bits.digit(1);
+        let place = place(begun.0, digit);
+        let upper = self.lines.get(place as usize).is_some_and(|line| line.upper(digit));
+        Reached { place, upper }
+    }
+
+    /// The rest of it.
+    #[inline]
+    pub(super) fn finish(&self, reached: Reached, bits: B) -> Slot {
+        self.find(reached, bits).unwrap_or_else(|| self.search(bits))
     }
 
     /// `None` where lines are missing.
     #[inline]
-    fn find(&self, mut word: u32, bits: B) -> Option<Slot> {
-        for number in 1..looked_at::<B>() {
+    fn find(&self, reached: Reached, bits: B) -> Option<Slot> {
+        let line = self.lines.get(reached.place as usize)?;
+        let mut word = self.settle(line.word(reached.upper, bits.digit(1)), bits.digit(1))?;
+        for number in 2..looked_at::<B>() {
             word = self.step(word, bits.digit(number))?;
         }
         for number in looked_at::<B>()..B::DIGITS {
@@ -104,15 +123,19 @@ impl<B: Bits> Flat<B> {
 
     /// What the lines at `word` say of a digit.
     #[inline]
-    fn step(&self, mut word: u32, digit: u16) -> Option<u32> {
-        loop {
-            let chosen = u32::from(digit) >> (word >> SHIFT & 31);
-            let line = self.lines.get((word.wrapping_add(chosen) & PLACE) as usize)?;
-            word = line.word(digit);
-            if word & SAME == 0 {
-                return Some(word);
-            }
+    fn step(&self, word: u32, digit: u16) -> Option<u32> {
+        let line = self.lines.get(place(word, digit) as usize)?;
+        self.settle(line.word(line.upper(digit), digit), digit)
+    }
+
+    /// The word behind those that lead to lines for the same digit.
+    #[inline]
+    fn settle(&self, mut word: u32, digit: u16) -> Option<u32> {
+        while word & SAME != 0 {
+            let line = self.lines.get(place(word, digit) as usize)?;
+            word = line.word(line.upper(digit), digit);
         }
+        Some(word)
     }
 
     #[cold]
@@ -128,14 +151,31 @@ impl<B: Bits> Flat<B> {
     }
 }
 
+/// The line that a digit chooses among those that the word leads to.
+#[inline]
+fn place(word: u32, digit: u16) -> u32 {
+    word.wrapping_add(u32::from(digit) >> (word >> SHIFT & 31)) & PLACE
+}
+
 impl Line {
+    /// This lane's interval begins at this digit or before.
+    #[inline]
+    fn begun(&self, lane: usize, digit: u16) -> bool {
+        self.starts.get(lane).is_some_and(|start| *start <= digit)
+    }
+
+    /// The upper half of the intervals has begun.
+    #[inline]
+    fn upper(&self, digit: u16) -> bool {
+        self.begun(4, digit)
+    }
+
     /// The word of the last interval that begins at this digit or before.
     #[inline]
-    fn word(&self, digit: u16) -> u32 {
-        let begun = |lane: usize| self.starts.get(lane).is_some_and(|start| *start <= digit);
-        let mut lane = usize::from(begun(4)) << 2;
-        lane += usize::from(begun(lane + 2)) << 1;
-        lane += usize::from(begun(lane + 1));
+    fn word(&self, upper: bool, digit: u16) -> u32 {
+        let mut lane = usize::from(upper) << 2;
+        lane += usize::from(self.begun(lane + 2, digit)) << 1;
+        lane += usize::from(self.begun(lane + 1, digit));
         self.words.get(lane).copied().unwrap_or(0)
     }
 }

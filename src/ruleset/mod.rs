@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 pub use compare::{Change, Difference, Extent, Space};
-pub use flat::Begun;
+pub use flat::{Begun, Reached};
 pub use freshness::{Age, Freshness};
 pub use guards::{Alarm, Side, alarms, refuse};
 pub use inside::{ByOrigin, Inside, Shares};

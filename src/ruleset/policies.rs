@@ -3,13 +3,13 @@
 //! Invariant: the first policy is everybody's; a source has exactly one, that of the longest network that a policy
 //! names.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
 use iptrie::map::{LCTrieMap, RTrieMap};
 use iptrie::{Ipv4Prefix, Ipv6Prefix};
 
-use super::flat::Begun;
+use super::flat::{Begun, Reached};
 use super::table::Lookup;
 use super::{Hit, ListId, ListInfo, Table};
 use crate::config::{Config, Mode, Tunnels, Unlisted};
@@ -53,24 +53,33 @@ impl Policy {
 
     /// What a destination meets, `table` being that of all lists.
     #[inline]
-    pub fn lookup4(&self, table: &Table, destination: Ipv4Addr) -> Option<Hit> {
-        match &self.own {
-            None => table.lookup4(destination),
-            Some(own) => own.lookup4(destination),
-        }
+    pub fn lookup(&self, table: &Table, destination: IpAddr) -> Option<Hit> {
+        let begun = self.begin(table, destination);
+        self.finish(table, self.reach(table, begun, destination), destination)
     }
 
-    /// Begins to look a destination up: for all packets of a batch before the first look-up is finished, so that all of
-    /// them wait for memory together.
+    /// Begins to look a destination up. In a batch each part is done for all packets before the next one for any, so
+    /// that all of them wait for memory together.
     #[inline]
     pub fn begin(&self, table: &Table, destination: IpAddr) -> Begun {
-        self.own.as_ref().unwrap_or(table.all()).begin(destination)
+        self.prefixes(table).begin(destination)
+    }
+
+    /// Goes on with the same destination in the same table.
+    #[inline]
+    pub fn reach(&self, table: &Table, begun: Begun, destination: IpAddr) -> Reached {
+        self.prefixes(table).reach(begun, destination)
     }
 
     /// What the same destination meets in the same table.
     #[inline]
-    pub fn finish(&self, table: &Table, begun: Begun, destination: IpAddr) -> Option<Hit> {
-        self.own.as_ref().unwrap_or(table.all()).finish(begun, destination)
+    pub fn finish(&self, table: &Table, reached: Reached, destination: IpAddr) -> Option<Hit> {
+        self.prefixes(table).finish(reached, destination)
+    }
+
+    #[inline]
+    fn prefixes<'a>(&'a self, table: &'a Table) -> &'a Lookup {
+        self.own.as_ref().unwrap_or(table.all())
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::entries::{self, Bits, Entry, bits_of, covering};
-use super::flat::{Begun, Flat};
+use super::flat::{Begun, Flat, Reached};
 use super::{ListId, Match};
 use crate::blocklist::{self, Sources};
 use crate::config::Action;
@@ -54,12 +54,21 @@ impl Lookup {
         }
     }
 
+    /// Goes on with the same destination.
+    #[inline]
+    pub(super) fn reach(&self, begun: Begun, destination: IpAddr) -> Reached {
+        match destination {
+            IpAddr::V4(address) => self.v4.reach(begun, address.to_bits()),
+            IpAddr::V6(address) => self.v6.reach(begun, address.to_bits()),
+        }
+    }
+
     /// The winning entry for the same destination.
     #[inline]
-    pub(super) fn finish(&self, begun: Begun, destination: IpAddr) -> Option<Hit> {
+    pub(super) fn finish(&self, reached: Reached, destination: IpAddr) -> Option<Hit> {
         match destination {
-            IpAddr::V4(address) => self.v4.finish(begun, address.to_bits()).hit(),
-            IpAddr::V6(address) => self.v6.finish(begun, address.to_bits()).hit(),
+            IpAddr::V4(address) => self.v4.finish(reached, address.to_bits()).hit(),
+            IpAddr::V6(address) => self.v6.finish(reached, address.to_bits()).hit(),
         }
     }
 }
