@@ -318,7 +318,7 @@ pub(super) fn worker<Q: PacketQueue>(queue: Q, rules: &Arc<Published>) -> Worker
 }
 
 /// Packets that reached the first server.
-fn arrived() -> Res<u64> {
+pub(super) fn arrived() -> Res<u64> {
     topology::at(Place::Out1, || {
         let table = std::fs::read_to_string("/proc/thread-self/net/dev").context("net/dev")?;
         table

@@ -4,8 +4,9 @@
 //! queue while nobody receives, then drains it, so that neither sender nor idle time is in the figure.
 //! [`goodput`]: one TCP stream runs through the gateway, with and without the queue. Both take kordon's packet
 //! thread to the [`ceiling`]. Contestants take turns within each round; figures are medians over the rounds, and
-//! ratios the medians of the rounds' ratios. [`overload`]: more comes than a slowed-down thread can judge.
-//! [`stages`] runs only when named and says where the time goes.
+//! ratios the medians of the rounds' ratios. [`queues`]: two
+//! queues on two processors. [`overload`]: more comes than a slowed-down thread can judge. [`stages`] runs only when
+//! named and says where the time goes.
 //!
 //! The rule set is the full BGP table in allow lists, so every packet is listed, counted and accepted.
 //! Live packets go to one documentation address, whose look-up never leaves the cache (`hot`). In the main
@@ -27,6 +28,8 @@ mod goodput;
 mod machine;
 mod nfq_loop;
 mod overload;
+mod processors;
+mod queues;
 mod stages;
 mod steal;
 
@@ -64,6 +67,7 @@ type Run = fn(&Bench) -> Res<Value>;
 const PARTS: &[(&str, Run)] = &[
     ("drain", |bench| drain::run(bench).map(|figures| figures.print().json())),
     ("goodput", |bench| goodput::run(bench).map(|figures| figures.print().json())),
+    ("queues", |bench| queues::run(bench).map(|figures| figures.print().json())),
     ("overload", |bench| overload::run(bench).map(|figures| figures.print().json())),
 ];
 
