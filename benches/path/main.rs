@@ -4,7 +4,7 @@
 //! queue while nobody receives, then drains it, so that neither sender nor idle time is in the figure.
 //! [`goodput`]: one TCP stream runs through the gateway, with and without the queue. Both take kordon's packet
 //! thread to the [`ceiling`]. Contestants take turns within each round; figures are medians over the rounds, and
-//! ratios the medians of the rounds' ratios. [`queues`]: two
+//! ratios the medians of the rounds' ratios. [`latency`]: how long a request is held. [`queues`]: two
 //! queues on two processors. [`overload`]: more comes than a slowed-down thread can judge. [`stages`] runs only when
 //! named and says where the time goes.
 //!
@@ -22,14 +22,18 @@ mod lab;
 
 mod ceiling;
 mod cold;
+mod conditions;
 mod contestant;
 mod drain;
 mod goodput;
+mod latency;
 mod machine;
 mod nfq_loop;
 mod overload;
 mod processors;
 mod queues;
+mod requests;
+mod spinning;
 mod stages;
 mod steal;
 
@@ -67,6 +71,7 @@ type Run = fn(&Bench) -> Res<Value>;
 const PARTS: &[(&str, Run)] = &[
     ("drain", |bench| drain::run(bench).map(|figures| figures.print().json())),
     ("goodput", |bench| goodput::run(bench).map(|figures| figures.print().json())),
+    ("latency", |bench| latency::run(bench).map(|figures| figures.print().json())),
     ("queues", |bench| queues::run(bench).map(|figures| figures.print().json())),
     ("overload", |bench| overload::run(bench).map(|figures| figures.print().json())),
 ];
