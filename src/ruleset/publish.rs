@@ -12,12 +12,11 @@ use super::Ruleset;
 /// The rule set in force, and those it replaced that somebody may still hold.
 pub struct Published {
     generation: AtomicU64,
-    state: Mutex<State>,
-}
-
-struct State {
-    current: Arc<Ruleset>,
-    retired: Vec<Arc<Ruleset>>,
+    /// What packet threads wait for. Whoever holds it may have the lowest priority, so it is held for a few
+    /// instructions only.
+    current: Mutex<Arc<Ruleset>>,
+    /// Replaced ones. Whoever publishes holds it meanwhile, so that generations count up one by one.
+    retired: Mutex<Vec<Arc<Ruleset>>>,
 }
 
 impl Published {
@@ -26,40 +25,45 @@ impl Published {
         first.generation = 1;
         Published {
             generation: AtomicU64::new(1),
-            state: Mutex::new(State { current: Arc::new(first), retired: Vec::new() }),
+            current: Mutex::new(Arc::new(first)),
+            retired: Mutex::default(),
         }
     }
 
     /// Puts `next` in force and returns its generation. Every batch received from now on is judged by it.
     pub fn publish(&self, mut next: Ruleset) -> u64 {
-        let mut state = self.lock();
-        next.generation = state.current.generation + 1;
-        let generation = next.generation;
-        let old = std::mem::replace(&mut state.current, Arc::new(next));
-        state.retired.push(old);
-        self.generation.store(generation, Ordering::Release);
+        let mut retired = lock(&self.retired);
+        let generation = self.generation.load(Ordering::Acquire) + 1;
+        next.generation = generation;
+        let mut next = Arc::new(next);
+        {
+            let mut current = lock(&self.current);
+            std::mem::swap(&mut *current, &mut next);
+            self.generation.store(generation, Ordering::Release);
+        }
+        retired.push(next);
         generation
     }
 
     /// The rule set in force. Not for packet threads: see [`Follower`].
     pub fn current(&self) -> Arc<Ruleset> {
-        Arc::clone(&self.lock().current)
+        Arc::clone(&lock(&self.current))
     }
 
     /// Frees the replaced rule sets that nobody holds any more; returns how many are still held.
     pub fn sweep(&self) -> usize {
-        let retired = std::mem::take(&mut self.lock().retired);
+        let retired = std::mem::take(&mut *lock(&self.retired));
         // Freed here, outside the lock: a full table takes milliseconds.
         let held: Vec<_> = retired.into_iter().filter(|old| Arc::strong_count(old) > 1).collect();
         let count = held.len();
-        self.lock().retired.extend(held);
+        lock(&self.retired).extend(held);
         count
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic ends the process (crate::contain); the state is whole in any case.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic ends the process (crate::contain); the state is whole in any case.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A packet thread's view of the rule set in force.
