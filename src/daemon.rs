@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::config::{Commanded, Config, Found, Mode};
 use crate::control::additions::Additions;
+use crate::control::aside::leave;
 use crate::control::changes::Changes;
 use crate::control::compare::Comparer;
 use crate::control::notify::notify;
@@ -173,7 +174,6 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
             path: path.to_path_buf(),
             running: configured,
             observed: Arc::clone(&observed),
-            freeing: AtomicBool::new(false),
             snapshots: Arc::clone(&snapshots),
             additions: Arc::clone(&additions),
         });
@@ -216,7 +216,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
             false => {
                 snapshots.note(&config, observed.rules.current());
                 let snapshots = Arc::clone(&snapshots);
-                tokio::task::spawn_blocking(move || write_snapshot(&snapshots));
+                leave(move || write_snapshot(&snapshots));
             }
         }
         tokio::spawn(line::keep_telling(Arc::clone(&observed)));

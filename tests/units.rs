@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -123,6 +124,52 @@ fn the_units_expose_little() {
         .collect();
     folder.write("kordon.service", &open.join("\n"));
     assert!(exposed("kordon.service").is_err());
+}
+
+/// The system calls of a set such as `@resources`, those of the sets in it included.
+fn calls(set: &str) -> BTreeSet<String> {
+    let output = Command::new("systemd-analyze").args(["syscall-filter", set]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let named = text.lines().skip(1).map(str::trim).filter(|line| !line.starts_with('#'));
+    let mut all = BTreeSet::new();
+    for name in named.filter(|name| !name.is_empty()) {
+        match name.starts_with('@') {
+            true => all.extend(calls(name)),
+            false => drop(all.insert(name.to_owned())),
+        }
+    }
+    assert!(!all.is_empty(), "{set}: {text}");
+    all
+}
+
+/// What a unit's filters leave of the system calls (systemd.exec(5)): the first line allows, the others add and take.
+fn allowed(text: &str) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for line in values(text, "SystemCallFilter") {
+        let (takes, names) = line.strip_prefix('~').map_or((false, line), |names| (true, names));
+        for name in names.split_whitespace() {
+            let some = match name.starts_with('@') {
+                true => calls(name),
+                false => BTreeSet::from([name.to_owned()]),
+            };
+            match takes {
+                true => all.retain(|call| !some.contains(call)),
+                false => all.extend(some),
+            }
+        }
+    }
+    all
+}
+
+/// A call that is not allowed ends the process.
+#[test]
+fn the_sandbox_lets_reloads_take_a_low_priority_and_opens_nothing_else() {
+    let service = unit("kordon.service");
+    let without = service.replace("SystemCallFilter=setpriority\n", "");
+    let (with, without) = (allowed(&service), allowed(&without));
+    assert!(with.contains("recvmmsg") && !with.contains("sched_setscheduler"), "{with:?}");
+    assert_eq!(with.difference(&without).collect::<Vec<_>>(), ["setpriority"]);
+    assert_eq!(allowed(&unit("kordon-gate.service")), without, "nothing is reloaded there");
 }
 
 #[test]

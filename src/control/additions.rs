@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::aside::aside;
 use super::caller::Caller;
 use super::entries::{EntriesOrder, EntriesReport};
 use crate::blocklist::temporary::{self, TemporaryEntry};
@@ -84,7 +85,7 @@ impl Additions {
         }
         before();
         state.config = config.clone();
-        Ok(self.observed.rules.publish(next))
+        Ok(self.replace(next))
     }
 
     /// Carries out what the control socket is asked; blocks.
@@ -227,7 +228,8 @@ impl Additions {
         Ok(format!("{said}; in force: generation {generation}\n{}\n", self.keep(state)))
     }
 
-    /// Ends what has ended and follows the gateway's own addresses, until the runtime ends; frees what was replaced.
+    /// Ends what has ended and follows the gateway's own addresses, until the runtime ends; frees what was
+    /// replaced, by whomever.
     pub async fn watch(self: Arc<Self>) {
         let mut looks = 0_u32;
         loop {
@@ -239,7 +241,9 @@ impl Additions {
                 let now = clock::now();
                 state.entries.iter().any(|entry| !entry.lasts(now))
             });
-            if ended || ask || self.unswept.load(Ordering::Acquire) {
+            // Taken back before it is done, so that what is replaced meanwhile is seen the next time.
+            let unswept = self.unswept.swap(false, Ordering::AcqRel);
+            if ended || ask || unswept {
                 let additions = Arc::clone(&self);
                 let job = move || {
                     if ended {
@@ -248,11 +252,13 @@ impl Additions {
                     if ask && let Err(failure) = additions.follow_addresses() {
                         tracing::error!("{failure}; those known before stay protected");
                     }
-                    let held = additions.observed.rules.sweep();
-                    additions.unswept.store(held > 0, Ordering::Release);
+                    if additions.observed.rules.sweep() > 0 {
+                        additions.unswept.store(true, Ordering::Release);
+                    }
                 };
-                if tokio::task::spawn_blocking(job).await.is_err() {
-                    return;
+                if let Err(failure) = aside(job).await {
+                    tracing::error!("{failure}");
+                    self.unswept.store(true, Ordering::Release);
                 }
             }
         }
@@ -308,11 +314,17 @@ impl Additions {
         let next =
             rules.rebuilt(&state.config, &entries, |name| self.observed.lists.place(name))?;
         drop(rules);
-        let generation = self.observed.rules.publish(next);
-        self.unswept.store(true, Ordering::Release);
+        let generation = self.replace(next);
         state.entries = entries;
         state.number += 1;
         Ok(generation)
+    }
+
+    /// Puts a rule set in force; the one before is freed by [`watch`](Self::watch), when nobody judges by it.
+    fn replace(&self, next: Ruleset) -> u64 {
+        let generation = self.observed.rules.publish(next);
+        self.unswept.store(true, Ordering::Release);
+        generation
     }
 
     /// Keeps the entries for the next start; says how that went.

@@ -2,6 +2,7 @@
 //! and the service manager.
 
 pub mod additions;
+pub mod aside;
 mod ask;
 pub mod caller;
 pub mod cameras;

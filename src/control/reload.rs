@@ -1,17 +1,17 @@
 //! Reloads and the way back: one at a time; reloads asked for meanwhile are answered together by the next one.
 //!
-//! Invariant: a reload that is refused changes nothing. Everything is read, checked and compiled aside, on
-//! the blocking pool; what is wrong is said with file, line and column, and the old rule set stays.
+//! Invariant: a reload that is refused changes nothing. Everything is read, checked and compiled aside
+//! ([`super::aside`]); what is wrong is said with file, line and column, and the old rule set stays.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::additions::Additions;
+use super::aside::{aside, leave};
 use super::message::ReloadReport;
 use crate::config::{Config, needs_restart};
 use crate::failure::{ExitStatus, Failure};
@@ -81,8 +81,6 @@ pub struct Reloading {
     pub running: Config,
     /// Where it is published and noted.
     pub observed: Arc<Observed>,
-    /// Replaced rule sets are being freed; one thread does it, however many reloads there are.
-    pub freeing: AtomicBool,
     /// What a successor begins with.
     pub snapshots: Arc<Snapshots>,
     /// What is added to the files by command, and who puts rule sets in force.
@@ -119,23 +117,14 @@ async fn carry_out(reloading: Arc<Reloading>, mut waiting: mpsc::Receiver<Asked>
             }
         }
         let job = Arc::clone(&reloading);
-        let outcome = tokio::task::spawn_blocking(move || job.carry_out(&order, &by))
-            .await
-            .unwrap_or_else(|error| Err(Failure::new(ExitStatus::Failed, error.to_string())));
+        let outcome = aside(move || job.carry_out(&order, &by)).await.and_then(|outcome| outcome);
         for reply in replies {
             // A client that has gone away does not need its answer.
             let _gone = reply.send(outcome.clone());
         }
-        if !reloading.freeing.swap(true, Ordering::AcqRel) {
-            let job = Arc::clone(&reloading);
-            tokio::task::spawn_blocking(move || {
-                job.free_replaced();
-                job.freeing.store(false, Ordering::Release);
-            });
-        }
         if outcome.is_ok() {
             let snapshots = Arc::clone(&reloading.snapshots);
-            tokio::task::spawn_blocking(move || write_snapshot(&snapshots));
+            leave(move || write_snapshot(&snapshots));
         }
     }
 }
@@ -281,16 +270,6 @@ impl Reloading {
             report.text.replace('\n', ";")
         );
         Ok(report)
-    }
-
-    /// Frees replaced rule sets as the packet threads let go of them: within one wait for packets.
-    fn free_replaced(&self) {
-        for _ in 0..40 {
-            if self.observed.rules.sweep() == 0 {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
     }
 }
 

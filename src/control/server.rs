@@ -15,6 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::additions::Additions;
+use super::aside::aside;
 use super::ask;
 use super::caller::Caller;
 use super::cameras;
@@ -233,7 +234,12 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
         Request::Entries { order, .. } => {
             let (asks, what) = (order.only_asks(), order.words());
             let by = caller.clone();
-            match carry_out(desk, move |desk| desk.additions.order(order, &by)).await {
+            let job = move |desk: &Desk| desk.additions.order(order, &by);
+            let done = match asks {
+                true => carry_out(desk, job).await,
+                false => compile(desk, job).await,
+            };
+            match done {
                 Ok(report) => {
                     if !asks {
                         desk.changes.note(Kind::Entries, what, caller);
@@ -281,7 +287,7 @@ async fn answer(request: Request, caller: Caller, desk: &Arc<Desk>) -> Answer {
             Ok(lists) => Answer::Lists(lists),
             Err(failure) => failure.into(),
         },
-        Request::Compare {} => match carry_out(desk, |desk| desk.comparer.compare()).await {
+        Request::Compare {} => match compile(desk, |desk| desk.comparer.compare()).await {
             Ok(comparison) => Answer::Compare(Box::new(comparison)),
             Err(failure) => failure.into(),
         },
@@ -372,6 +378,15 @@ async fn carry_out<T: Send + 'static>(
     tokio::task::spawn_blocking(move || order(&desk))
         .await
         .unwrap_or_else(|error| Err(Failure::new(ExitStatus::Failed, error.to_string())))
+}
+
+/// Runs what makes a rule set, aside.
+async fn compile<T: Send + 'static>(
+    desk: &Arc<Desk>,
+    order: impl FnOnce(&Desk) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let desk = Arc::clone(desk);
+    aside(move || order(&desk)).await.and_then(|outcome| outcome)
 }
 
 #[cfg(test)]

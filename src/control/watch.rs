@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
+use super::aside::step_back;
 use super::reload::Reloader;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
@@ -61,6 +62,8 @@ impl Watch {
 
     /// Watches until told to stop.
     pub fn run(mut self, reloader: &Reloader, stop: &AtomicBool) {
+        // It reads every file whole.
+        step_back();
         // When something first moved, and when last.
         let mut touched: Option<(Instant, Instant)> = None;
         while !stop.load(Ordering::Relaxed) {

@@ -8,6 +8,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod capture;
+pub(crate) mod control;
 pub(crate) mod daemon;
 pub(crate) mod enter;
 pub(crate) mod flood;

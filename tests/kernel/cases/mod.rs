@@ -24,6 +24,7 @@ mod refusals;
 mod reload;
 mod restart;
 mod shapes;
+mod storm;
 mod strangers;
 mod toward;
 mod verdicts;
@@ -106,6 +107,8 @@ pub(crate) const CASES: &[Case] = &[
     once("own_addresses_are_protected_as_they_come_and_go", guards::own_addresses),
     case("entries_by_command_are_in_force_at_once_and_end_by_themselves", guards::entries),
     case("thousand_reloads_under_traffic_are_all_exact", reload::thousand),
+    once("reloads_have_a_low_priority_and_nothing_else_has", storm::low_priority),
+    once("reload_ends_while_every_processor_is_busy", storm::busy_processors),
     case("second_daemon_is_refused_with_the_reason", refusals::second_daemon),
     case("missing_capability_is_refused_by_name", refusals::missing_capability),
     case("bad_input_is_refused_and_touches_nothing", refusals::bad_input),
