@@ -219,6 +219,8 @@ fn a_reload_waits_for_its_outcome() {
     let service = unit("kordon.service");
     assert_eq!(values(&service, "Type"), ["notify"]);
     assert_eq!(values(&service, "ExecReload"), ["/usr/bin/kordon reload"]);
+    // Half of them may wait for a reload (docs/commands.md).
+    assert_eq!(values(&service, "LimitNOFILE"), ["2048"]);
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -14,6 +14,8 @@ mod inherited;
 pub mod message;
 pub mod notify;
 pub mod reload;
+pub mod requests;
+mod rights;
 pub mod server;
 pub mod store;
 pub mod watch;

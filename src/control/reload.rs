@@ -1,77 +1,22 @@
-//! Reloads and the way back: one at a time; reloads asked for meanwhile are answered together by the next one.
+//! What a reload does, and the way back.
 //!
 //! Invariant: a reload that is refused changes nothing. Everything is read, checked and compiled aside
 //! ([`super::aside`]); what is wrong is said with file, line and column, and the old rule set stays.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
-
 use super::additions::Additions;
 use super::aside::{aside, leave};
 use super::message::ReloadReport;
+use super::requests::{self, Order, Reloader};
 use crate::config::{Config, needs_restart};
 use crate::failure::{ExitStatus, Failure};
 use crate::log::moment;
 use crate::ruleset::{Changes, Outdated, Resolution, Ruleset, Snapshots, alarms, previous, refuse};
 use crate::telemetry::Observed;
-
-/// Requests that may wait; more are refused (75).
-const WAITING: usize = 1024;
-
-type Reply = oneshot::Sender<Result<ReloadReport, Failure>>;
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
-    /// Read the files and put them in force.
-    Reload {
-        /// Lists that the guards may find odd, this once.
-        accept: BTreeSet<String>,
-    },
-    /// Put the rule set that was in force before in force again.
-    Undo,
-}
-
-struct Asked {
-    by: String,
-    order: Order,
-    reply: Option<Reply>,
-}
-
-/// Asks for reloads; cheap to clone.
-#[derive(Clone)]
-pub struct Reloader {
-    requests: mpsc::Sender<Asked>,
-}
-
-impl Reloader {
-    /// Asks and waits until it is carried out. `by` is who asks, for the log.
-    pub async fn carry_out(&self, order: Order, by: &str) -> Result<ReloadReport, Failure> {
-        let (reply, answer) = oneshot::channel();
-        self.send(by, order, Some(reply))?;
-        answer
-            .await
-            .unwrap_or_else(|_| Err(Failure::new(ExitStatus::NotRunning, "the daemon is stopping")))
-    }
-
-    /// Asks for a reload and does not wait; its outcome goes to the log.
-    pub fn request(&self, by: &str) {
-        if let Err(failure) = self.send(by, Order::Reload { accept: BTreeSet::new() }, None) {
-            tracing::error!("{failure}");
-        }
-    }
-
-    fn send(&self, by: &str, order: Order, reply: Option<Reply>) -> Result<(), Failure> {
-        let asked = Asked { by: by.to_owned(), order, reply };
-        self.requests.try_send(asked).map_err(|_| {
-            Failure::new(ExitStatus::TryAgain, "too many reloads are waiting; try again")
-        })
-    }
-}
 
 /// What a reload needs.
 pub struct Reloading {
@@ -89,44 +34,20 @@ pub struct Reloading {
 
 /// A way to ask for reloads, and the task that carries them out.
 pub fn reloader(reloading: Reloading) -> (Reloader, impl Future<Output = ()>) {
-    let (requests, waiting) = mpsc::channel(WAITING);
-    (Reloader { requests }, carry_out(Arc::new(reloading), waiting))
+    let (reloader, requests) = requests::requests();
+    let reloading = Arc::new(reloading);
+    let one = move |order, by| one(Arc::clone(&reloading), order, by);
+    (reloader, requests::serve(requests, one))
 }
 
-async fn carry_out(reloading: Arc<Reloading>, mut waiting: mpsc::Receiver<Asked>) {
-    let mut queue = VecDeque::new();
-    loop {
-        if queue.is_empty() {
-            let Some(asked) = waiting.recv().await else { return };
-            queue.push_back(asked);
-        }
-        while let Ok(asked) = waiting.try_recv() {
-            queue.push_back(asked);
-        }
-        let Some(Asked { by, mut order, reply }) = queue.pop_front() else { continue };
-        let mut replies: Vec<Reply> = reply.into_iter().collect();
-        // Whoever asked before the files are read is served by this reading. What one accepts, the others get.
-        if let Order::Reload { accept } = &mut order {
-            let reload = |next: &Asked| matches!(next.order, Order::Reload { .. });
-            while queue.front().is_some_and(reload) {
-                let Some(next) = queue.pop_front() else { break };
-                replies.extend(next.reply);
-                if let Order::Reload { accept: more } = next.order {
-                    accept.extend(more);
-                }
-            }
-        }
-        let job = Arc::clone(&reloading);
-        let outcome = aside(move || job.carry_out(&order, &by)).await.and_then(|outcome| outcome);
-        for reply in replies {
-            // A client that has gone away does not need its answer.
-            let _gone = reply.send(outcome.clone());
-        }
-        if outcome.is_ok() {
-            let snapshots = Arc::clone(&reloading.snapshots);
-            leave(move || write_snapshot(&snapshots));
-        }
+/// Carries out one order, and begins to keep what came of it.
+async fn one(reloading: Arc<Reloading>, order: Order, by: String) -> Result<ReloadReport, Failure> {
+    let snapshots = Arc::clone(&reloading.snapshots);
+    let outcome = aside(move || reloading.carry_out(&order, &by)).await.and_then(|outcome| outcome);
+    if outcome.is_ok() {
+        leave(move || write_snapshot(&snapshots));
     }
+    outcome
 }
 
 /// Writes the snapshot that is due; without one there is no way back, and a start has nothing but the lists.

@@ -1,7 +1,8 @@
 //! The control socket: mode 0660, group [`GROUP`], one request per connection.
 //!
 //! Invariants: who asks for a change is noted as the kernel says it; at most [`CONNECTIONS`] connections and [`message::REQUEST_LIMIT`] bytes of request, and a
-//! client has [`DEADLINE`] to say what it wants. Total over any bytes.
+//! client has [`DEADLINE`] to say what it wants. Who waits for a reload waits aside, so that others are answered
+//! meanwhile: [`SEATS`] at most. Total over any bytes.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdStream;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::Group;
+use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::additions::Additions;
 use super::aside::aside;
@@ -22,7 +24,8 @@ use super::cameras;
 use super::changes::{Changes, Kind};
 use super::compare::Comparer;
 use super::message::{self, ADDRESSES, Answer, ModeOrder, Request, RulesOrder, STRETCHES};
-use super::reload::{Order, Reloader};
+use super::requests::{Order, Reloader};
+use super::rights::{claim, refused};
 use crate::explain::{self, explain};
 use crate::failure::{ExitStatus, Failure};
 use crate::telemetry::Observed;
@@ -31,6 +34,8 @@ use crate::telemetry::Observed;
 const GROUP: &str = "kordon";
 /// The most connections served at a time.
 const CONNECTIONS: usize = 32;
+/// The most callers that wait for reloads at a time, unless half of the descriptors are fewer; more are refused.
+const SEATS: usize = 1024;
 /// Time for a client to send its request.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -111,16 +116,16 @@ fn give_to_group(path: &Path) {
 /// Serves until the runtime ends.
 pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let seats = Arc::new(Semaphore::new(seats(getrlimit(Resource::Nofile).current)));
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let desk = Arc::clone(&desk);
+                let (desk, seats) = (Arc::clone(&desk), Arc::clone(&seats));
                 tokio::spawn(async move {
-                    if let Err(error) = exchange(stream, &desk).await {
+                    if let Err(error) = exchange(stream, &desk, permit, seats).await {
                         tracing::debug!("control: {error}");
                     }
-                    drop(permit);
                 });
             }
             Err(error) => {
@@ -131,18 +136,36 @@ pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
     }
 }
 
-async fn exchange(mut stream: UnixStream, desk: &Arc<Desk>) -> std::io::Result<()> {
+/// How many may wait for reloads, with so many descriptors.
+fn seats(descriptors: Option<u64>) -> usize {
+    let half = descriptors.map_or(usize::MAX, |all| usize::try_from(all / 2).unwrap_or(usize::MAX));
+    half.clamp(CONNECTIONS, SEATS)
+}
+
+/// `place` is the client's among the connections, which it gives up for one of `seats` to wait for a reload.
+async fn exchange(
+    mut stream: UnixStream,
+    desk: &Arc<Desk>,
+    place: OwnedSemaphorePermit,
+    seats: Arc<Semaphore>,
+) -> std::io::Result<()> {
+    let mut place = Some(place);
     let peer = stream.peer_cred()?;
     let answer = match tokio::time::timeout(DEADLINE, read(&mut stream)).await {
         Ok(line) => match serde_json::from_slice(&line?) {
             Ok(request) => {
                 let caller = Caller::new(peer.uid(), peer.pid(), claim(&request));
-                match refused(&request, &caller) {
-                    None => answer(request, caller, desk).await,
-                    Some(failure) => {
-                        tracing::warn!("control: refused: {failure}");
-                        failure.into()
-                    }
+                if let Some(failure) = refused(&request, &caller) {
+                    tracing::warn!("control: refused: {failure}");
+                    failure.into()
+                } else if !waits(&request) {
+                    answer(request, caller, desk).await
+                } else if let Ok(seat) = seats.try_acquire_owned() {
+                    place = Some(seat);
+                    answer(request, caller, desk).await
+                } else {
+                    let message = "too many reloads are waiting; try again";
+                    Failure::new(ExitStatus::TryAgain, message).into()
                 }
             }
             Err(error) => refuse(format!("control: not a request: {error}")),
@@ -151,7 +174,26 @@ async fn exchange(mut stream: UnixStream, desk: &Arc<Desk>) -> std::io::Result<(
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
-    tokio::time::timeout(DEADLINE, stream.write_all(&line)).await?
+    let written = tokio::time::timeout(DEADLINE, stream.write_all(&line)).await?;
+    drop(place);
+    written
+}
+
+/// Whether the answer comes with a reload, which others may share.
+fn waits(request: &Request) -> bool {
+    match request {
+        Request::Reload { .. } | Request::Undo { .. } => true,
+        Request::Status { .. }
+        | Request::Entries { .. }
+        | Request::Rules { .. }
+        | Request::Mode { .. }
+        | Request::Lists { .. }
+        | Request::Compare { .. }
+        | Request::Prefixes { .. }
+        | Request::Origins { .. }
+        | Request::Cameras { .. }
+        | Request::Why { .. } => false,
+    }
 }
 
 async fn read(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
@@ -167,51 +209,6 @@ async fn read(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
             return Ok(line);
         }
     }
-}
-
-/// The user behind sudo, as the client claims.
-fn claim(request: &Request) -> Option<&str> {
-    match request {
-        Request::Reload { sudo_user, .. }
-        | Request::Undo { sudo_user }
-        | Request::Entries { sudo_user, .. }
-        | Request::Rules { sudo_user, .. }
-        | Request::Mode { sudo_user, .. } => sudo_user.as_deref(),
-        Request::Status { .. }
-        | Request::Lists { .. }
-        | Request::Compare { .. }
-        | Request::Prefixes { .. }
-        | Request::Origins { .. }
-        | Request::Cameras { .. }
-        | Request::Why { .. } => None,
-    }
-}
-
-/// Who may use the socket may ask, and have the files read again; rules, mode, and what is not in the files are for
-/// root and for the daemon's own user, because they decide whether anything is dropped.
-fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
-    let what = match request {
-        Request::Rules { .. } => "rules: only root may apply or remove them",
-        Request::Mode { .. } => "mode: only root may change it, or pause",
-        Request::Reload { accept, .. } if !accept.is_empty() => {
-            "reload: only root may accept what the guards refuse"
-        }
-        Request::Undo { .. } => "reload: only root may go back to the rule set before",
-        Request::Entries { order, .. } if !order.only_asks() => {
-            "block, allow: only root may change what is in force"
-        }
-        Request::Entries { .. }
-        | Request::Status { .. }
-        | Request::Reload { .. }
-        | Request::Lists { .. }
-        | Request::Compare { .. }
-        | Request::Prefixes { .. }
-        | Request::Origins { .. }
-        | Request::Cameras { .. }
-        | Request::Why { .. } => return None,
-    };
-    (!caller.is_trusted())
-        .then(|| Failure::new(ExitStatus::NoPermission, format!("{what} (asked by {caller})")))
 }
 
 fn refuse(message: String) -> Answer {
@@ -392,40 +389,13 @@ async fn compile<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Action;
-    use crate::control::entries::EntriesOrder;
 
     #[test]
-    fn the_rules_are_for_root_and_the_daemons_own_user() {
-        let rules = |order| Request::Rules { order, sudo_user: None };
-        let remove = || rules(RulesOrder::Remove { why: "a fire drill".to_owned() });
-        let own = nix::unistd::geteuid().as_raw();
-        let by = |uid| Caller::new(uid, None, Some("root"));
-        assert_eq!(refused(&remove(), &by(0)), None);
-        assert_eq!(refused(&remove(), &by(own)), None);
-        let failure = refused(&remove(), &by(own + 1_000)).unwrap();
-        assert_eq!(failure.status, ExitStatus::NoPermission);
-        assert!(refused(&rules(RulesOrder::Apply), &by(own + 1_000)).is_some());
-        let mode = || Request::Mode { order: ModeOrder::Confirm, sudo_user: None };
-        assert_eq!(refused(&mode(), &by(own)), None);
-        assert!(refused(&mode(), &by(own + 1_000)).is_some());
-        assert_eq!(refused(&Request::Status {}, &by(own + 1_000)), None, "asking is free");
-        let reload = |accept| Request::Reload { accept, sudo_user: None };
-        assert_eq!(refused(&reload(vec![]), &by(own + 1_000)), None, "so is reloading");
-        let list = || EntriesOrder::List { action: Action::Block };
-        let add = || EntriesOrder::Add {
-            action: Action::Block,
-            prefixes: vec![],
-            seconds: 1,
-            why: String::new(),
-        };
-        let entries = |order| Request::Entries { order, sudo_user: None };
-        assert_eq!(refused(&entries(list()), &by(own + 1_000)), None);
-        for change in [reload(vec!["a".into()]), Request::Undo { sudo_user: None }, entries(add())]
-        {
-            assert!(refused(&change, &by(own + 1_000)).is_some());
-            assert_eq!(refused(&change, &by(own)), None);
-        }
+    fn who_waits_leaves_half_of_the_descriptors_to_others() {
+        assert_eq!(seats(Some(1024)), 512);
+        assert_eq!(seats(Some(2048)), SEATS);
+        assert_eq!(seats(Some(10)), CONNECTIONS);
+        assert_eq!(seats(None), SEATS);
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::aside::step_back;
-use super::reload::Reloader;
+use super::requests::Reloader;
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
 use crate::regular;

@@ -108,6 +108,7 @@ pub(crate) const CASES: &[Case] = &[
     case("entries_by_command_are_in_force_at_once_and_end_by_themselves", guards::entries),
     case("thousand_reloads_under_traffic_are_all_exact", reload::thousand),
     once("reloads_have_a_low_priority_and_nothing_else_has", storm::low_priority),
+    once("thousand_reload_requests_at_once_make_a_few_reloads", storm::thousand_requests),
     once("reload_ends_while_every_processor_is_busy", storm::busy_processors),
     case("second_daemon_is_refused_with_the_reason", refusals::second_daemon),
     case("missing_capability_is_refused_by_name", refusals::missing_capability),

@@ -1,13 +1,15 @@
-//! Reloads that stand in nobody's way: at a low priority, also on processors that never rest.
+//! Reloads that stand in nobody's way: at a low priority, a thousand at a time, on processors that never rest.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::lab::control::{Asked, Task, tasks};
+use crate::lab::control::{Asked, Task, allow_descriptors, tasks};
 use crate::lab::topology::*;
 use crate::lab::{Context, PATIENCE, Res};
 use crate::{Bench, Site};
@@ -70,6 +72,86 @@ pub(super) fn low_priority(bench: &Bench<'_>) -> Res {
     }
 }
 
+/// Requests that come together are answered together, each truthfully; others are served meanwhile.
+pub(super) fn thousand_requests(bench: &Bench<'_>) -> Res {
+    const REQUESTS: usize = 1000;
+    allow_descriptors(8192)?;
+    let site = bench.site()?;
+    let daemon = site.start()?;
+    let blocked = bench.lab.stream(BLOCKED)?.run(MILLISECOND);
+    let allowed = bench.lab.stream(ALLOWED)?.run(MILLISECOND);
+    let socket = site.folder().join("control.sock");
+    let ask = |count: usize| -> Res<Vec<Asked>> {
+        let one = |number: usize| {
+            if number.is_multiple_of(20) {
+                daemon.signal(Signal::SIGHUP)?;
+                std::thread::sleep(MILLISECOND * 12);
+            }
+            Asked::send(&socket, "reload")
+        };
+        (0..count).map(one).collect()
+    };
+    let loads = || daemon.metrics()?.get("kordon_reloads_total", &[]);
+    let before = loads()?;
+    let began = Instant::now();
+    let first = ask(REQUESTS / 2)?;
+    site.add_to_list("blocked", "203.0.113.200\n")?;
+    let mut second = ask(REQUESTS / 2)?;
+    let took = began.elapsed();
+    if took > Duration::from_secs(2) {
+        return Err(format!("to ask took {took:?}: too long to say anything"));
+    }
+    site.kordon_ok("status --config kordon.toml").context("beside 1,000 who wait")?;
+    // Whoever asked after the list was written has it in force with the answer.
+    let one = second.pop().ok_or("nobody asked")?;
+    let mut later = BTreeSet::from([generation(&one.answer(PATIENCE)?)?]);
+    bench.lab.blocked(UNLISTED, N)?;
+    site.kordon_ok(RELOAD)?;
+    for asked in second {
+        later.insert(generation(&asked.answer(PATIENCE)?)?);
+    }
+    let mut with_it = BTreeSet::new();
+    for asked in first {
+        let answer = asked.answer(PATIENCE)?;
+        let text = answer["reload"]["text"].as_str().unwrap_or_default();
+        if text.starts_with("+ 1 prefix") {
+            with_it.insert(generation(&answer)?);
+        }
+    }
+    let done = loads()? - before;
+    // The one that read the list first, if anybody of the first half shared it.
+    let earliest = later.first().copied().unwrap_or(0);
+    if with_it.iter().any(|&generation| generation > earliest) {
+        return Err(format!("the list came with {with_it:?}, but {later:?} were answered with it"));
+    }
+    // One more by the command; signals are answered with the others.
+    if !(2..=12).contains(&done) {
+        return Err(format!("{done} reloads for {REQUESTS} requests in {took:?}"));
+    }
+    // With a broken list all are refused together.
+    site.add_to_list("blocked", "203.0.113.200\nnonsense\n")?;
+    for asked in ask(REQUESTS / 10)? {
+        let answer = asked.answer(PATIENCE)?;
+        if answer["error"]["status"] != 65 {
+            return Err(format!("with a broken list the daemon answered {answer}"));
+        }
+    }
+    let rejected = daemon.metrics()?.get("kordon_reloads_rejected_total", &[])?;
+    if !(1..=6).contains(&rejected) {
+        return Err(format!("{rejected} refusals for {} requests", REQUESTS / 10));
+    }
+    bench.lab.blocked(UNLISTED, N)?;
+    let (blocked_id, allowed_id) = (blocked.id(), allowed.id());
+    let (_, sent) = (blocked.stop()?, allowed.stop()?);
+    bench.lab.fence(BLOCKED)?;
+    bench.lab.ledger().wait_for(allowed_id, sent, PATIENCE);
+    let lost = bench.lab.ledger().missing(allowed_id, sent).len();
+    match (lost, bench.lab.ledger().arrived(blocked_id)) {
+        (0, 0) => Ok(()),
+        (lost, leaked) => Err(format!("{lost} of {sent} lost, {leaked} leaked")),
+    }
+}
+
 /// A reload comes to its end while every processor has something else to do.
 pub(super) fn busy_processors(bench: &Bench<'_>) -> Res {
     let site = bench.site()?;
@@ -100,4 +182,8 @@ pub(super) fn busy_processors(bench: &Bench<'_>) -> Res {
             false => Err("not every processor was busy".to_owned()),
         }
     })
+}
+
+fn generation(answer: &Value) -> Res<u64> {
+    answer["reload"]["generation"].as_u64().ok_or_else(|| format!("the daemon answered {answer}"))
 }
