@@ -5,8 +5,8 @@
 //! [`goodput`]: one TCP stream runs through the gateway, with and without the queue. Both take kordon's packet
 //! thread to the [`ceiling`]. Contestants take turns within each round; figures are medians over the rounds, and
 //! ratios the medians of the rounds' ratios. [`latency`]: how long a request is held. [`queues`]: two
-//! queues on two processors. [`overload`]: more comes than a slowed-down thread can judge. [`stages`] runs only when
-//! named and says where the time goes.
+//! queues on two processors. [`overload`]: more comes than a slowed-down thread can judge. [`reload`]: the daemon
+//! itself, with reloads back to back. Only when named: `stages` says where the time goes, `reloads` makes a hundred.
 //!
 //! The rule set is the full BGP table in allow lists, so every packet is listed, counted and accepted.
 //! Live packets go to one documentation address, whose look-up never leaves the cache (`hot`). In the main
@@ -32,6 +32,7 @@ mod nfq_loop;
 mod overload;
 mod processors;
 mod queues;
+mod reload;
 mod requests;
 mod spinning;
 mod stages;
@@ -74,6 +75,7 @@ const PARTS: &[(&str, Run)] = &[
     ("latency", |bench| latency::run(bench).map(|figures| figures.print().json())),
     ("queues", |bench| queues::run(bench).map(|figures| figures.print().json())),
     ("overload", |bench| overload::run(bench).map(|figures| figures.print().json())),
+    ("reload", |bench| reload::run(bench).map(|figures| figures.print().json("reload"))),
 ];
 
 fn main() -> ExitCode {
@@ -91,9 +93,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs only when named: it tells where time goes, and promises nothing.
-const ASKED: &[(&str, Run)] =
-    &[("stages", |bench| stages::run(bench).map(|figures| figures.print().json()))];
+/// Run only when named: the one tells where time goes, and promises nothing; the other takes two minutes.
+const ASKED: &[(&str, Run)] = &[
+    ("stages", |bench| stages::run(bench).map(|figures| figures.print().json())),
+    ("reloads", |bench| reload::many(bench).map(|figures| figures.print().json("reloads"))),
+];
 
 /// The parts named on the command line; all of [`PARTS`] where none is.
 fn asked() -> Res<Vec<(&'static str, Run)>> {
