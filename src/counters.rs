@@ -16,7 +16,7 @@ mod sightings;
 mod times;
 
 pub use places::{CameraPlaces, ListPlaces, PLACES};
-pub use sightings::{SIGHTINGS, Service, Sighting, Sightings, sightings};
+pub use sightings::{Mark as SightingMark, SIGHTINGS, Service, Sighting, Sightings, sightings};
 pub use times::{BUCKETS, DecisionTimes};
 
 use crate::config::{Mac, Mode};

@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::config::Mode;
-use crate::counters::{Account, Sightings};
+use crate::counters::{Account, SightingMark, Sightings};
 use crate::decide::{Decisions, Memory, decide_all};
 use crate::failure::Failure;
 use crate::queue::{BATCH, PacketQueue};
 use crate::ruleset::Follower;
 use crate::stance::{Posted, Stance, Terms};
-use crate::verdict::{Mark, Verdict};
+use crate::verdict::Mark;
 
 /// A packet thread's state.
 pub struct Worker<Q> {
@@ -32,8 +32,10 @@ pub struct Worker<Q> {
     began: Instant,
     memory: Memory,
     decisions: Decisions,
-    /// Packets of the present batch whose senders are to be reported, and their answers.
-    fresh: Vec<(usize, Verdict)>,
+    /// What the packets of the present batch are looked for by, to see which are to be reported.
+    marks: Vec<SightingMark>,
+    /// Those that are.
+    fresh: Vec<usize>,
     stance: Arc<Stance>,
     /// The terms on which the present batch is answered.
     posted: Posted,
@@ -68,6 +70,7 @@ impl<Q: PacketQueue> Worker<Q> {
             began,
             memory,
             decisions,
+            marks: Vec::with_capacity(BATCH),
             fresh: Vec::with_capacity(BATCH),
             stance,
             posted,
@@ -116,19 +119,19 @@ impl<Q: PacketQueue> Worker<Q> {
             self.account.shard().times.note(received.elapsed() / count as u32);
         }
         for (index, decision) in self.decisions.iter().enumerate() {
-            let held = self.queue.held(index);
             let answer = self.account.answer(rules, decision);
-            if self.sightings.note(held, decision, answer) {
-                self.fresh.push((index, answer));
-            }
+            self.marks.push(self.sightings.mark(self.queue.held(index), decision, answer));
             self.queue.judge(index, answer);
         }
+        let noted = self.marks.drain(..).enumerate();
+        self.fresh
+            .extend(noted.filter_map(|(index, mark)| self.sightings.note(mark).then_some(index)));
         for (index, decision) in self.decisions.iter().enumerate() {
             self.account.count(rules, self.queue.held(index), decision);
         }
-        for (index, answer) in self.fresh.drain(..) {
+        for index in self.fresh.drain(..) {
             if let Some(decision) = self.decisions.get(index) {
-                let held = self.queue.held(index);
+                let (held, answer) = (self.queue.held(index), self.account.answer(rules, decision));
                 self.sightings.report(self.account.shard(), held, decision, answer);
             }
         }

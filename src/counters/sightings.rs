@@ -86,6 +86,16 @@ pub struct Sighting {
 #[repr(align(64))]
 struct Set([u32; WAYS]);
 
+/// What a packet is looked for by; the default is that of a packet that is nobody's, and is never to be reported.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mark {
+    set: usize,
+    /// 0 for nobody's.
+    tag: u32,
+    /// The set's newest tag when this was made.
+    newest: u32,
+}
+
 /// What one packet thread has reported within the minute, and the way to the evidence thread.
 pub struct Sightings {
     /// By the first bits of their tags.
@@ -111,19 +121,29 @@ impl Sightings {
         self.minute = u64::from(now / SPAN);
     }
 
-    /// Notes a packet that got this answer; whether it is to be reported: its like was not noted within the minute.
+    /// Where a packet that got this answer is to be looked for; for all packets of a batch before the first is, so that
+    /// what they wait for is on its way together.
     #[inline]
-    pub fn note(&mut self, held: Held<'_>, decision: &Decision, answer: Verdict) -> bool {
-        let Some(headers) = &decision.headers else { return false };
+    pub fn mark(&self, held: Held<'_>, decision: &Decision, answer: Verdict) -> Mark {
+        let Some(headers) = &decision.headers else { return Mark::default() };
         let service = Service::of(headers.ports);
         let outcome =
             u64::from(decision.reason.passes()) << 1 | u64::from(answer == Verdict::Accept);
         let hash = self.hash(headers, service, held, outcome);
+        let set = (hash >> (64 - SET_BITS)) as usize;
+        let newest = self.sets.get(set).and_then(|Set(tags)| tags.first().copied());
         // One of two thousand million is taken for another flow's, which nobody can choose.
-        let tag = hash as u32 | 1;
-        let Some(Set(tags)) = self.sets.get_mut((hash >> (64 - SET_BITS)) as usize) else {
+        Mark { set, tag: hash as u32 | 1, newest: newest.unwrap_or(0) }
+    }
+
+    /// Notes a packet; whether it is to be reported: its like was not noted within the minute.
+    #[inline]
+    pub fn note(&mut self, mark: Mark) -> bool {
+        let Mark { set, tag, newest } = mark;
+        if tag == newest {
             return false;
-        };
+        }
+        let Some(Set(tags)) = self.sets.get_mut(set) else { return false };
         if tags.contains(&tag) {
             return false;
         }

@@ -121,14 +121,16 @@ impl<'a> Iterator for Messages<'a> {
         if rest.is_empty() {
             return None;
         }
-        let (Some(length), Some(kind), Some(sequence)) =
-            (u32_at(rest, 0), u16_at(rest, 4), u32_at(rest, 8))
-        else {
+        let header = rest.first_chunk::<HEADER>();
+        let Some([a, b, c, d, e, f, _, _, g, h, i, j, ..]) = header else {
             self.at = self.datagram.len();
             return Some(Err(Malformed));
         };
+        let kind = u16::from_ne_bytes([*e, *f]);
+        let sequence = u32::from_ne_bytes([*g, *h, *i, *j]);
+        let length = u32::from_ne_bytes([*a, *b, *c, *d]);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length < HEADER || rest.len() < HEADER {
+        if length < HEADER {
             self.at = self.datagram.len();
             return Some(Err(Malformed));
         }
@@ -294,9 +296,10 @@ impl<'a> Iterator for Attributes<'a> {
 
     fn next(&mut self) -> Option<Attribute<'a>> {
         let rest = self.bytes.get(self.at..)?;
-        let length = usize::from(u16_at(rest, 0)?);
+        let [a, b, c, d] = *rest.first_chunk()?;
+        let length = usize::from(u16::from_ne_bytes([a, b]));
         // The two upper bits are flags: nested, network byte order.
-        let kind = u16_at(rest, 2)? & 0x3fff;
+        let kind = u16::from_ne_bytes([c, d]) & 0x3fff;
         if length < ATTRIBUTE {
             return None;
         }
@@ -307,7 +310,7 @@ impl<'a> Iterator for Attributes<'a> {
             start: self.at + ATTRIBUTE,
             whole: length <= rest.len(),
         };
-        self.at = self.at.saturating_add(aligned(end)).min(self.bytes.len());
+        self.at = (self.at + aligned(end)).min(self.bytes.len());
         Some(attribute)
     }
 }

@@ -26,7 +26,8 @@ impl Bench {
     fn note(&mut self, bytes: &[u8], mac: Option<Mac>, answer: Verdict) {
         let held = Held { mac, ..Held::from(bytes) };
         let decision = decide(&self.rules, &mut Memory::default(), held);
-        if self.sightings.note(held, &decision, answer) {
+        let mark = self.sightings.mark(held, &decision, answer);
+        if self.sightings.note(mark) {
             self.sightings.report(&self.shard, held, &decision, answer);
         }
     }
@@ -60,6 +61,19 @@ fn the_like_of_a_packet_is_reported_once_a_minute() {
         }
         assert_eq!(bench.reported(), 3, "{family}");
     }
+}
+
+#[test]
+fn packets_of_one_batch_that_are_alike_are_reported_once() {
+    let mut bench = Bench::new();
+    let mark = |bench: &Bench, bytes: &[u8]| {
+        let held = Held::from(bytes);
+        let decision = decide(&bench.rules, &mut Memory::default(), held);
+        bench.sightings.mark(held, &decision, Verdict::Accept)
+    };
+    let marks = ["203.0.113.1", "203.0.113.2", "203.0.113.1"].map(|text| mark(&bench, &to(text)));
+    assert_eq!(marks.map(|mark| bench.sightings.note(mark)), [true, true, false]);
+    assert!(!bench.sightings.note(mark(&bench, &[])), "nobody's");
 }
 
 #[test]
