@@ -150,6 +150,10 @@ pub(super) const fn nft_counter(family: Family) -> &'static str {
     }
 }
 
+/// The counter of what hold hands to the queues, on both hooks, in nftables' table. One for both families, which would
+/// else have to be told apart for each packet.
+pub(super) const NFT_HELD: &str = "held";
+
 /// One half in nftables' language, one string per rule; one that is not planned is empty.
 pub(super) fn nft_chains(plan: &Plan, half: Half) -> Chains<String> {
     if !half.is_planned(plan) {
@@ -209,10 +213,11 @@ fn nft_check(plan: &Plan, clear: String) -> Vec<String> {
 
 fn nft_queue(plan: &Plan) -> String {
     let flags = if plan.open { " flags bypass" } else { "" };
+    let count = format!("counter name \"{NFT_HELD}\"");
     if plan.queues > 1 {
-        format!("queue{flags} to {}-{}", plan.first_queue, plan.last_queue())
+        format!("{count} queue{flags} to {}-{}", plan.first_queue, plan.last_queue())
     } else {
-        format!("queue{flags} to {}", plan.first_queue)
+        format!("{count} queue{flags} to {}", plan.first_queue)
     }
 }
 
@@ -243,6 +248,9 @@ fn nft_counters(text: &mut String, halves: &[Half]) {
         for family in Family::ALL {
             let _ = writeln!(text, "\tcounter {} {{ }}", input::nft_counter(family));
         }
+    }
+    if !halves.iter().all(|half| half.is_gate()) {
+        let _ = writeln!(text, "\tcounter {NFT_HELD} {{ }}");
     }
 }
 

@@ -23,6 +23,7 @@ fn nftables_transaction_closed() {
     let expected = r#"table inet kordon {
 	counter gate_ipv4 { }
 	counter gate_ipv6 { }
+	counter held { }
 	chain check_camera { }
 	chain gate {
 		type filter hook forward priority 50; policy accept;
@@ -48,7 +49,7 @@ table inet kordon {
 	}
 	chain queue_camera {
 		meta mark set meta mark & 0xcfffffff
-		queue to 40
+		counter name "held" queue to 40
 	}
 	chain hold {
 		iifname "cam0" goto queue_camera
@@ -70,9 +71,9 @@ fn nftables_transaction_open_keeps_the_gates_base_chain_and_empties_it() {
     );
     assert!(!text.contains("delete") && !text.contains("check_camera {\n"));
     assert!(text.ends_with(
-        "\tchain queue_camera {
+        r#"	chain queue_camera {
 		meta mark set meta mark & 0xcfffffff
-		queue flags bypass to 40-43
+		counter name "held" queue flags bypass to 40-43
 	}
 	chain hold {
 		ip saddr 192.0.2.0/24 goto queue_camera
@@ -80,7 +81,7 @@ fn nftables_transaction_open_keeps_the_gates_base_chain_and_empties_it() {
 		ip6 saddr 2001:db8:c::/48 goto queue_camera
 	}
 }
-"
+"#
     ));
 }
 
@@ -191,6 +192,7 @@ fn nftables_table_for_a_file_of_the_admins_own() {
 table inet kordon {
 	counter gate_ipv4 { }
 	counter gate_ipv6 { }
+	counter held { }
 	chain check_camera {
 		meta mark & 0x30000000 != 0x10000000 meta nfproto ipv4 counter name "gate_ipv4" drop
 		meta mark & 0x30000000 != 0x10000000 meta nfproto ipv6 counter name "gate_ipv6" drop
@@ -203,7 +205,7 @@ table inet kordon {
 	}
 	chain queue_camera {
 		meta mark set meta mark & 0xcfffffff
-		queue to 40
+		counter name "held" queue to 40
 	}
 	chain hold {
 		type filter hook forward priority -150; policy accept;
