@@ -257,16 +257,26 @@ impl<'a> Gateway<'a> {
 
     /// How many packets the gate has dropped, in both families; what its like on the input hook has is not among them.
     pub(crate) fn gate_dropped(&mut self) -> Res<u64> {
+        self.counted(&["gate_ipv4", "gate_ipv6"])
+    }
+
+    /// How many packets hold has handed to the queues, on both hooks.
+    pub(crate) fn held(&mut self) -> Res<u64> {
+        self.counted(&["held"])
+    }
+
+    /// The sum of these counters of kordon's table, all of which must be there.
+    fn counted(&mut self, names: &[&str]) -> Res<u64> {
         let text = self.ok("nft list counters table inet kordon")?;
         let words: Vec<&str> = text.split_whitespace().collect();
         let counts: Vec<u64> = words
             .windows(5)
-            .filter(|five| ["gate_ipv4", "gate_ipv6"].contains(&five[1]) && five[3] == "packets")
+            .filter(|five| names.contains(&five[1]) && five[3] == "packets")
             .filter_map(|five| five[4].parse().ok())
             .collect();
-        match counts.len() {
-            2 => Ok(counts.iter().sum()),
-            n => Err(format!("{n} counters of the gate, not one for each family: {text}")),
+        match counts.len() == names.len() {
+            true => Ok(counts.iter().sum()),
+            false => Err(format!("{} counters, not {names:?}: {text}", counts.len())),
         }
     }
 

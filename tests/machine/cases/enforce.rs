@@ -19,14 +19,21 @@ pub(crate) fn native_queue(gateway: &mut Gateway<'_>) -> Res<String> {
     if !rules.contains("queue flags fanout to 40-41") && !rules.contains("queue to 40-41") {
         return Err(format!("hold is not by nftables' queue:\n{rules}"));
     }
+    let before = gateway.held()?;
     let passed = gateway.passes(&allowed(), 20)?;
     let stopped = gateway.blocked(&blocked(), 20)?;
-    let held = gateway.metric("kordon_packets_total")?;
+    let judged = gateway.metric("kordon_packets_total")?;
     let dropped = gateway.metric("kordon_packets_dropped_total")?;
-    if (held, dropped) != (u64::from(passed + stopped), u64::from(stopped)) {
-        return Err(format!("judged {held} and dropped {dropped} of {passed} + {stopped} probes"));
+    if (judged, dropped) != (u64::from(passed + stopped), u64::from(stopped)) {
+        return Err(format!(
+            "judged {judged} and dropped {dropped} of {passed} + {stopped} probes"
+        ));
     }
-    Ok(format!("{passed} of {passed} allowed arrived, 0 of {stopped} blocked; judged {held}"))
+    let held = gateway.held()? - before;
+    if held != judged {
+        return Err(format!("held {held}, judged {judged}"));
+    }
+    Ok(format!("{passed} of {passed} allowed arrived, 0 of {stopped} blocked; judged {judged}"))
 }
 
 pub(crate) fn reload(gateway: &mut Gateway<'_>) -> Res<String> {
