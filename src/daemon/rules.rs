@@ -277,6 +277,7 @@ impl Keeper {
                 faults: found.faults(),
                 gate_counters: found.gate_dropped.map(|count| count.unwrap_or(0)),
                 tunnel_counters: found.tunnels_dropped.map(|count| count.unwrap_or(0)),
+                held_counters: found.held,
                 ..RulesState::default()
             },
             Err(failure) => RulesState {
@@ -284,6 +285,7 @@ impl Keeper {
                 faults: vec![failure.message.clone()],
                 gate_counters: before.gate_counters,
                 tunnel_counters: before.tunnel_counters,
+                held_counters: before.held_counters,
                 ..RulesState::default()
             },
         };

@@ -288,6 +288,11 @@ pub(super) fn observe(plan: &Plan) -> Result<Observed, Failure> {
                 let by = |words: &[String]| words.iter().any(|word| word == "--mark") == marked;
                 drops.filter(|line| by(&line.words)).map(|line| line.packets).sum()
             };
+            match half {
+                Half::Hold => observed.held[index] = listing.queued(half),
+                Half::HoldInput => observed.held[2 + index] = listing.queued(half),
+                Half::Gate | Half::GateInput => {}
+            }
             if half.is_gate() && listing.chains.contains_key(half.body_chain()) {
                 *observed.gate_dropped[index].get_or_insert(0) += dropped(true);
                 if half.on_input() {

@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::change::{Change, Verb};
 use super::input;
 use super::plan::Plan;
-use super::render::{Chains, Half, nft_chains, nft_counter, nft_halves, nft_script_of, words};
+use super::render::{
+    Chains, Half, NFT_HELD, nft_chains, nft_counter, nft_halves, nft_script_of, words,
+};
 use super::run::{attempt, complaint, run};
 use super::{Observed, Presence};
 use crate::failure::{ExitStatus, Failure};
@@ -122,8 +124,9 @@ impl Listing {
             let presence = self.presence(half, &nft_chains(plan, half));
             *observed.of_mut(half) = [presence.clone(), presence];
         }
+        let count = |name: &str| self.counters.get(name).copied();
+        observed.held[0] = count(NFT_HELD).unwrap_or(0);
         for family in Family::ALL {
-            let count = |name: &str| self.counters.get(name).copied();
             observed.gate_dropped[family.index()] = count(nft_counter(family));
             observed.tunnels_dropped[family.index()] = count(input::nft_counter(family));
         }

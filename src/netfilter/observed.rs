@@ -47,6 +47,10 @@ pub struct Observed {
     pub gate_dropped: [Option<u64>; 2],
     /// Packets for the gateway itself that were dropped because they wrap others; the same.
     pub tunnels_dropped: [Option<u64>; 2],
+    /// Packets that hold handed to the queues, as each of the kernel's counters has it: of each family on the forward
+    /// hook, then on the input hook, since their rules were made (iptables); or the first of all, since their table was
+    /// (nftables). 0 where there is no counter.
+    pub held: [u64; 4],
     /// A base chain of kordon's hangs elsewhere than it should (nftables): it can only be made anew.
     pub misplaced: bool,
 }
@@ -63,6 +67,7 @@ impl Observed {
             input: [ABSENT, ABSENT],
             gate_dropped: [None, None],
             tunnels_dropped: [None, None],
+            held: [0; 4],
             misplaced: false,
         }
     }

@@ -158,6 +158,7 @@ fn daemon(page: &mut Page, observed: &Observed) {
         let fits = observed.surroundings().enslaved.is_empty();
         page.put_one(&families::RULES_PRESENT, flag(present && fits));
         page.put_one(&families::RULES_REARMED, kernel.rearmed as f64);
+        page.put_one(&families::HELD, kernel.held as f64);
         for (metric, counts) in [
             (&families::GATE_DROPPED, kernel.gate_dropped),
             (&families::TUNNELS_DROPPED, kernel.tunnels_dropped),

@@ -78,6 +78,8 @@ declare! {
         "Size of the queue socket's receive buffer, as the kernel granted it. Missing where the nfq backend cannot read it.";
     MALFORMED: Counter "kordon_queue_malformed_messages_total" ["queue"]
         "Queue messages that could not be read.";
+    HELD: Counter "kordon_hold_packets_total" []
+        "Packets that hold handed to the queues, of both families and on both hooks, as the kernel counts them, at most 5 s old. The kernel counts from 0 where rules are put back; this goes on. Only where kordon manages the rules.";
     GATE_DROPPED: Counter "kordon_gate_dropped_packets_total" ["family"]
         "Packets that reached the gate without kordon's mark, as the kernel counts them, at most 5 s old. Only where kordon manages the rules.";
     TUNNELS_DROPPED: Counter "kordon_gateway_tunnel_packets_dropped_total" ["family"]

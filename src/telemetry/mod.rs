@@ -57,6 +57,10 @@ pub struct RulesState {
     pub tunnels_dropped: [u64; 2],
     /// What the kernel's counters said of them when last asked.
     pub tunnel_counters: [u64; 2],
+    /// Packets that hold handed to the queues, over all rules that were seen.
+    pub held: u64,
+    /// What each of the kernel's counters said of them when last asked.
+    pub held_counters: [u64; 4],
     /// The tool that carries the rules.
     pub tool: String,
     /// Why somebody removed the rules through the daemon, which then leaves them removed.
@@ -66,7 +70,7 @@ pub struct RulesState {
 }
 
 impl RulesState {
-    /// Takes over what was counted before this look; a counter that went back belongs to a new gate.
+    /// Takes over what was counted before this look; a counter that went back belongs to new rules.
     pub fn continue_from(&mut self, before: &RulesState) {
         let new = |now: u64, then: u64| if now >= then { now - then } else { now };
         for family in 0..2 {
@@ -75,6 +79,8 @@ impl RulesState {
             self.tunnels_dropped[family] = before.tunnels_dropped[family]
                 + new(self.tunnel_counters[family], before.tunnel_counters[family]);
         }
+        let counters = self.held_counters.into_iter().zip(before.held_counters);
+        self.held = before.held + counters.map(|(now, then)| new(now, then)).sum::<u64>();
         self.rearmed = before.rearmed;
     }
 }
@@ -269,6 +275,24 @@ mod tests {
             let mut next = RulesState { gate_counters: counters, ..RulesState::default() };
             next.continue_from(&total);
             assert_eq!(next.gate_dropped, expected);
+            total = next;
+        }
+    }
+
+    #[test]
+    fn rules_of_hold_that_were_put_back_do_not_take_their_counts_away_nor_add_anothers_again() {
+        let mut total = RulesState::default();
+        for (counters, expected) in [
+            ([100, 50, 0, 0], 150),
+            ([110, 50, 3, 0], 163),
+            // One family's rule is new.
+            ([4, 50, 3, 0], 167),
+            ([4, 50, 3, 0], 167),
+            ([0, 0, 0, 0], 167),
+        ] {
+            let mut next = RulesState { held_counters: counters, ..RulesState::default() };
+            next.continue_from(&total);
+            assert_eq!(next.held, expected);
             total = next;
         }
     }

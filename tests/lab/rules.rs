@@ -101,8 +101,15 @@ pub(crate) fn gate_dropped() -> Res<u64> {
     }
 }
 
-/// How many packets hold's rules have handed to a queue, in both families. Only iptables' rules count them.
+/// How many packets hold's rules on the forward hook have handed to a queue, in both families; nftables' counter has
+/// those of the input hook, too.
 pub(crate) fn held() -> Res<u64> {
+    if in_nftables() {
+        let text = tool("nft", &["list", "counter", "inet", "kordon", "held"])?;
+        let mut words = text.split_whitespace().skip_while(|word| *word != "packets");
+        let count = words.nth(1).and_then(|count| count.parse().ok());
+        return count.ok_or_else(|| format!("no count in {text:?}"));
+    }
     let (mut found, mut held) = (0, 0);
     for program in ["iptables-nft-save", "ip6tables-nft-save"] {
         // `[12:345] -A kordon-queue -j NFQUEUE --queue-num 40`

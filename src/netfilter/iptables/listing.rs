@@ -60,6 +60,12 @@ impl Listing {
         self.chains.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// Packets that a half has handed to its queues.
+    pub(super) fn queued(&self, half: Half) -> u64 {
+        let to_queue = |line: &&Line| line.words.iter().any(|word| word == "NFQUEUE");
+        self.chain(half.body_chain()).iter().filter(to_queue).map(|line| line.packets).sum()
+    }
+
     pub(super) fn says(&self, chain: &str, rules: &[Vec<String>]) -> bool {
         self.chains.contains_key(chain)
             && self.chain(chain).iter().map(|line| &line.words).eq(rules)

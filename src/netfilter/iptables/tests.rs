@@ -74,6 +74,19 @@ fn what_iptables_lists_is_what_was_planned() {
 }
 
 #[test]
+fn what_hold_queued_is_read_from_its_queue_rule_alone() {
+    let listing = Listing::parse(
+        "-N kordon-queue\n-A kordon-queue -c 9 900 -j MARK --set-xmark 0x0/0x30000000\n\
+         -A kordon-queue -c 8 800 -j NFQUEUE --queue-num 40\n\
+         -A FORWARD -c 5 500 -j NFQUEUE --queue-num 40\n\
+         -N kordon-queue-in\n-A kordon-queue-in -c 3 300 -j NFQUEUE --queue-balance 40:41\n",
+    );
+    assert_eq!(listing.queued(Half::Hold), 8);
+    assert_eq!(listing.queued(Half::HoldInput), 3);
+    assert_eq!(Listing::default().queued(Half::Hold), 0);
+}
+
+#[test]
 fn every_line_that_is_missing_is_noticed() {
     for number in 1..LISTED.lines().count() {
         let mut lines: Vec<&str> = LISTED.lines().collect();

@@ -17,6 +17,7 @@ fn what_the_kernel_lists_is_what_was_planned() {
     let observed = listing.observed(&plan);
     assert!(observed.in_force(), "{observed}");
     assert_eq!(observed.gate_dropped, [Some(7), Some(3)]);
+    assert_eq!(observed.held, [31, 0, 0, 0]);
 }
 
 #[test]
@@ -29,6 +30,18 @@ fn every_rule_that_is_missing_is_noticed() {
             assert!(!listing.observed(&plan).in_force(), "rule {index} of {chain}");
         }
     }
+}
+
+/// What was counted is no difference; a rule that does not count is.
+#[test]
+fn hold_counts_what_it_queues() {
+    let (plan, _) = listed();
+    let more = LISTED.replace(r#""packets": 31"#, r#""packets": 32"#);
+    let observed = Listing::parse(&more).unwrap().observed(&plan);
+    assert!(observed.in_force() && observed.held[0] == 32, "{observed}");
+    let silent = LISTED.replace(r#"{"counter": "held"}, "#, "");
+    assert_ne!(silent, LISTED);
+    assert!(!Listing::parse(&silent).unwrap().observed(&plan).in_force());
 }
 
 #[test]
@@ -89,6 +102,7 @@ fn what_the_kernel_lists_on_the_input_hook_is_what_was_planned() {
     let observed = Listing::parse(LISTED_INPUT).unwrap().observed(&input());
     assert!(observed.in_force(), "{observed}");
     assert_eq!(observed.tunnels_dropped, [Some(11), Some(0)]);
+    assert_eq!(observed.held, [17, 0, 0, 0]);
     let listed = Listing::parse(LISTED_INPUT).unwrap();
     for (chain, rules) in &listed.chains {
         for index in 0..rules.len() {

@@ -81,7 +81,16 @@ pub(super) fn exact(bench: &Bench<'_>) -> Res {
     for (load, times) in [(DRAIN / 2, 0), (2 * DRAIN, 2), (10 * DRAIN, 10)] {
         round(bench, &daemon, load, times).map_err(|why| format!("{load} packets/s: {why}"))?;
     }
-    Ok(())
+    // The daemon says the same of all of it.
+    let (held, now) = (rules::held()?, judged(&daemon)?);
+    let said = || daemon.metrics()?.get("kordon_hold_packets_total", &[]);
+    if !wait_until(PATIENCE, || said() == Ok(held)) {
+        return Err(format!("{held} held, kordon_hold_packets_total is {}", said()?));
+    }
+    match now.accepted + now.dropped + now.lost {
+        sum if sum == held => Ok(()),
+        _ => Err(format!("{held} held, but {now:?}")),
+    }
 }
 
 fn round(bench: &Bench<'_>, daemon: &Daemon, load: u32, times: u32) -> Res {

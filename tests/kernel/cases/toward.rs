@@ -250,6 +250,12 @@ pub(super) fn held(bench: &Bench<'_>) -> Res {
         dropped_from_cameras("held")?;
         leases(&server, (true, true), "held")?;
         neighbours(true, "held")?;
+        // Hold counts on both hooks what is judged, and nothing else.
+        let held = || daemon.metrics()?.get("kordon_hold_packets_total", &[]);
+        let now = judged()?;
+        if !wait_until(PATIENCE, || held() == Ok(now)) {
+            return Err(format!("{now} packets were judged, {} held", held()?));
+        }
         let said = site.kordon_ok(VERIFY)?;
         if said.matches("to the gateway").count() != 2 || !said.contains("in force: as planned") {
             return Err(format!("`rules verify` says: {said}"));
