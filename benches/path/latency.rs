@@ -7,8 +7,8 @@
 //! background its processor never halts anyway. What of the time is the halted processor's, in a virtual machine
 //! the hypervisor's, shows where a thread of the lowest priority keeps the processors from halting.
 //!
-//! The background is half as much as one queue drains, measured before, from a sender of the lowest priority. Where
-//! the machine cannot send so much, the table says what was sent.
+//! The background is half as much as one queue lets by where more than that comes in, measured before, from a sender of
+//! the lowest priority. Where the machine cannot send so much, the table says what was sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -24,7 +24,7 @@ use super::conditions::{CONDITIONS, Load, Way};
 use super::drain::{arrived, worker};
 use super::lab::{Context, Res};
 use super::processors::{self, THIS, keep_on};
-use super::queues::{self, destination, discarding, hold_in, numbered};
+use super::queues::{destination, discarding, hold_in, numbered};
 use super::requests::{Entrance, Pinger, background, keep_awake};
 use super::spinning::Spinning;
 use super::{Bench, at_most, release, round};
@@ -32,8 +32,13 @@ use super::{Bench, at_most, release, round};
 const ROUNDS: usize = 5;
 /// Requests of each condition in each round.
 const REQUESTS: usize = 400;
+/// Packets per second, more than any queue drains.
+const MORE: f64 = 2e6;
+/// Until the queue is full, or empty again; and for how long its rate is taken.
+const FILLING: Duration = Duration::from_millis(400);
+const DRAINING: Duration = Duration::from_millis(800);
 /// Requests of one condition in one round that may be lost.
-const LOSSES: usize = 5;
+const LOSSES: usize = REQUESTS / 2;
 /// No round begins later.
 const TIME: Duration = Duration::from_secs(42);
 /// From the start of a condition to its first request.
@@ -71,14 +76,13 @@ pub(super) fn run(bench: &Bench) -> Res<Latency> {
     };
     let processors = processors::two()?;
     latency.figures = CONDITIONS.iter().map(|_| Figures::default()).collect();
-    latency.drain = queues::one_queue(&bench.rules, processors)?;
     let turns = Turns {
         pinger: Pinger::new()?,
         entrance,
         spin: AtomicU64::new(0),
         threads: Default::default(),
         processors,
-        rate: latency.drain / 2.0,
+        rate: AtomicU64::new(0),
     };
     let rounds = bench.rounds.unwrap_or(ROUNDS);
     discarding(|| turns.all(&bench.rules, rounds, &mut latency))?;
@@ -98,7 +102,8 @@ struct Turns {
     threads: [AtomicI32; 3],
     /// The camera's, the gateway's.
     processors: [usize; 2],
-    rate: f64,
+    /// Background packets per second.
+    rate: AtomicU64,
 }
 
 impl Turns {
@@ -119,12 +124,38 @@ impl Turns {
                 }));
             }
             std::thread::sleep(SETTLE);
-            let outcome = self.rounds(rounds, latency);
+            let outcome = self.drained().and_then(|drain| {
+                latency.drain = drain;
+                self.rate.store((drain / 2.0) as u64, Ordering::Relaxed);
+                self.rounds(rounds, latency)
+            });
             stop.store(true, Ordering::Relaxed);
             outcome.and(threads.into_iter().try_for_each(|thread| {
                 thread.join().unwrap_or_else(|_| Err("a packet thread panicked".to_owned()))
             }))
         })
+    }
+
+    /// Packets per second that one queue lets by while more than that come in on the other processor. Fewer than where a
+    /// queue was filled before: the two processors take turns with each packet's memory and with the queue's lock.
+    fn drained(&self) -> Res<f64> {
+        let [camera, gateway] = self.processors;
+        let single = numbered(0).number.to_string();
+        self.entrance.steer(Some(gateway))?;
+        hold_in(&["--queue-num", &single])?;
+        let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+        let drained = std::thread::scope(|scope| {
+            let begun = background(scope, camera, MORE, &sent, &stop);
+            std::thread::sleep(FILLING);
+            let (began, before) = (Instant::now(), arrived());
+            std::thread::sleep(DRAINING);
+            let drained = before.and_then(|before| Ok(arrived()? - before));
+            stop.store(true, Ordering::Relaxed);
+            begun.and(Ok(drained? as f64 / began.elapsed().as_secs_f64()))
+        });
+        std::thread::sleep(FILLING);
+        release()?;
+        drained
     }
 
     fn rounds(&self, rounds: usize, latency: &mut Latency) -> Res {
@@ -187,7 +218,10 @@ impl Turns {
         let asked = std::thread::scope(|scope| {
             let begun = match load {
                 Load::Idle | Load::Unsteered | Load::Steady => Ok(()),
-                Load::Half => background(scope, camera, self.rate, &sent, &stop),
+                Load::Half => {
+                    let rate = self.rate.load(Ordering::Relaxed) as f64;
+                    background(scope, camera, rate, &sent, &stop)
+                }
                 Load::Awake => {
                     self.processors.iter().for_each(|one| keep_awake(scope, *one, &stop));
                     Ok(())

@@ -144,19 +144,6 @@ pub(super) fn run(bench: &Bench) -> Res<Queues> {
     Ok(queues)
 }
 
-/// Packets per second that one queue drains: a measure of load.
-pub(super) fn one_queue(rules: &Arc<Published>, processors: [usize; 2]) -> Res<f64> {
-    let (packets, mut rates) = (fitting()?, Vec::new());
-    discarding(|| {
-        for _ in 0..ROUNDS {
-            let turn = CASES[0].turn(rules, packets, processors)?;
-            rates.push(packets as f64 / turn.took.as_secs_f64());
-        }
-        Ok(())
-    })?;
-    Ok(median(&rates))
-}
-
 /// How many packets find room in one queue.
 fn fitting() -> Res<usize> {
     let granted = NativeQueue::open(&numbered(0)).context("queue")?.buffer_granted();
