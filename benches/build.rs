@@ -17,6 +17,8 @@ use kordon::ruleset::Builder;
 const CHILD: &str = "KORDON_BENCH_BUILD_CHILD";
 /// What the child may take, in KiB.
 const MOST: u64 = 128 * 1024;
+/// What finished tables may take, in KiB.
+const FINISHED: u64 = 32 * 1024;
 
 fn main() {
     if let Some(path) = std::env::var_os(CHILD) {
@@ -25,6 +27,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args().sample_size(10);
     peak_memory();
     let routes = common::full();
+    finished(&routes);
     let mut group = criterion.benchmark_group("build");
     group.bench_function("full", |b| {
         b.iter_batched(
@@ -35,6 +38,18 @@ fn main() {
     });
     group.finish();
     criterion.final_summary();
+}
+
+/// What look-ups read of the table in many lists.
+fn finished(routes: &[common::Route]) {
+    let [v4, v6] = common::table(routes).lookup_bytes().map(|bytes| bytes as u64 / 1024);
+    println!(
+        "build/finished: {:.1} MiB for IPv4, {:.1} MiB for IPv6, limit {} MiB: {}",
+        mib(v4),
+        mib(v6),
+        FINISHED / 1024,
+        if v4 + v6 <= FINISHED { "met" } else { "MISSED" }
+    );
 }
 
 fn peak_memory() {

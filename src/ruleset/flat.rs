@@ -145,8 +145,7 @@ impl<B: Bits> Flat<B> {
     }
 
     /// Memory that it takes, in bytes.
-    #[cfg(test)]
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         size_of_val(&self.root[..]) + size_of_val(&self.lines[..]) + size_of_val(&self.all[..])
     }
 }

@@ -147,6 +147,11 @@ impl Table {
         }
     }
 
+    /// Memory that look-ups read, in bytes, IPv4 and IPv6.
+    pub fn lookup_bytes(&self) -> [usize; 2] {
+        [self.lookup.v4.bytes(), self.lookup.v6.bytes()]
+    }
+
     /// How many distinct prefixes it holds, IPv4 and IPv6.
     pub fn prefixes(&self) -> [usize; 2] {
         self.prefixes
