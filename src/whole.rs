@@ -8,9 +8,6 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Bytes that are written to the disk at a time.
-const PIECE: usize = 256 << 10;
-
 /// Gives the file at `path` this content and these permission bits, whatever the umask.
 ///
 /// # Errors
@@ -38,14 +35,7 @@ impl<'p> Replacement<'p> {
         let mut options = std::fs::File::options();
         let mut file = options.write(true).create_new(true).mode(0o600).open(&replacement.aside)?;
         file.set_permissions(Permissions::from_mode(mode))?;
-        // All at once the disk would be told of, and would report, thousands of pages in one go, on a processor that has
-        // packets to let by.
-        for piece in content.chunks(PIECE) {
-            file.write_all(piece)?;
-            if piece.len() == PIECE {
-                file.sync_data()?;
-            }
-        }
+        file.write_all(content)?;
         file.sync_all()?;
         Ok(replacement)
     }
