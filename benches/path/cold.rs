@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use kordon::failure::Failure;
 use kordon::packet::Held;
-use kordon::queue::{BATCH, PacketQueue};
-use kordon::verdict::{Mark, Verdict};
+use kordon::queue::{Around, BATCH, PacketQueue};
 
 use super::COPY_RANGE;
 
@@ -61,7 +60,17 @@ pub(super) struct Cold<Q> {
     pub(super) copies: Copies,
 }
 
-impl<Q: PacketQueue> PacketQueue for Cold<Q> {
+impl<Q: PacketQueue> Around for Cold<Q> {
+    type Inner = Q;
+
+    fn inner(&self) -> &Q {
+        &self.queue
+    }
+
+    fn inner_mut(&mut self) -> &mut Q {
+        &mut self.queue
+    }
+
     fn receive(&mut self) -> Result<usize, Failure> {
         let count = self.queue.receive()?;
         self.copies.write(count, || self.queue.held(0).bytes);
@@ -71,21 +80,5 @@ impl<Q: PacketQueue> PacketQueue for Cold<Q> {
     fn held(&self, index: usize) -> Held<'_> {
         let held = self.queue.held(index);
         Held { bytes: self.copies.bytes(index, held.bytes.len()), ..held }
-    }
-
-    fn judge(&mut self, index: usize, verdict: Verdict) {
-        self.queue.judge(index, verdict);
-    }
-
-    fn answer(&mut self) -> Result<(), Failure> {
-        self.queue.answer()
-    }
-
-    fn change(&mut self, mark: Mark, fail_open: bool) {
-        self.queue.change(mark, fail_open);
-    }
-
-    fn changed(&self) -> Result<bool, Failure> {
-        self.queue.changed()
     }
 }

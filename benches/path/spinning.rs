@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kordon::failure::{ExitStatus, Failure};
-use kordon::packet::Held;
-use kordon::queue::{NativeQueue, PacketQueue};
-use kordon::verdict::{Mark, Verdict};
+use kordon::queue::{Around, NativeQueue, PacketQueue};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -46,7 +44,17 @@ fn failed(errno: Errno) -> Failure {
     Failure::new(ExitStatus::Failed, errno.to_string())
 }
 
-impl PacketQueue for Spinning<'_> {
+impl Around for Spinning<'_> {
+    type Inner = NativeQueue;
+
+    fn inner(&self) -> &NativeQueue {
+        &self.queue
+    }
+
+    fn inner_mut(&mut self) -> &mut NativeQueue {
+        &mut self.queue
+    }
+
     fn receive(&mut self) -> Result<usize, Failure> {
         let spin = Duration::from_nanos(self.spin.load(Ordering::Relaxed));
         if self.spins == spin.is_zero() {
@@ -65,25 +73,5 @@ impl PacketQueue for Spinning<'_> {
         let count = self.queue.receive()?;
         self.last = Instant::now();
         Ok(count)
-    }
-
-    fn held(&self, index: usize) -> Held<'_> {
-        self.queue.held(index)
-    }
-
-    fn judge(&mut self, index: usize, verdict: Verdict) {
-        self.queue.judge(index, verdict);
-    }
-
-    fn answer(&mut self) -> Result<(), Failure> {
-        self.queue.answer()
-    }
-
-    fn change(&mut self, mark: Mark, fail_open: bool) {
-        self.queue.change(mark, fail_open);
-    }
-
-    fn changed(&self) -> Result<bool, Failure> {
-        self.queue.changed()
     }
 }

@@ -12,9 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use kordon::failure::Failure;
-use kordon::packet::Held;
-use kordon::queue::{NativeQueue, PacketQueue};
-use kordon::verdict::{Mark, Verdict};
+use kordon::queue::{Around, NativeQueue, PacketQueue};
+use kordon::verdict::Verdict;
 use serde_json::{Map, Value, json};
 
 use super::ceiling::Ceiling;
@@ -152,16 +151,22 @@ struct Timed {
     at: Instant,
 }
 
-impl PacketQueue for Timed {
+impl Around for Timed {
+    type Inner = NativeQueue;
+
+    fn inner(&self) -> &NativeQueue {
+        &self.queue
+    }
+
+    fn inner_mut(&mut self) -> &mut NativeQueue {
+        &mut self.queue
+    }
+
     fn receive(&mut self) -> Result<usize, Failure> {
         let began = Instant::now();
         let count = self.queue.receive()?;
         self.at = self.spent.add(0, began);
         Ok(count)
-    }
-
-    fn held(&self, index: usize) -> Held<'_> {
-        self.queue.held(index)
     }
 
     fn judge(&mut self, index: usize, verdict: Verdict) {
@@ -176,13 +181,5 @@ impl PacketQueue for Timed {
         let outcome = self.queue.answer();
         self.spent.add(3, before);
         outcome
-    }
-
-    fn change(&mut self, mark: Mark, fail_open: bool) {
-        self.queue.change(mark, fail_open);
-    }
-
-    fn changed(&self) -> Result<bool, Failure> {
-        self.queue.changed()
     }
 }

@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
-use crate::packet::Held;
-use crate::queue::PacketQueue;
-use crate::verdict::{Mark, Verdict};
+use crate::queue::{Around, PacketQueue};
 
 /// The variable that asks for a fault.
 const VARIABLE: &str = "KORDON_FAULT";
@@ -30,29 +28,19 @@ pub(super) enum Fault {
 /// A queue whose reader dies before it answers.
 pub(super) struct Dying<Q>(pub(super) Q);
 
-impl<Q: PacketQueue> PacketQueue for Dying<Q> {
-    fn receive(&mut self) -> Result<usize, Failure> {
-        self.0.receive()
+impl<Q: PacketQueue> Around for Dying<Q> {
+    type Inner = Q;
+
+    fn inner(&self) -> &Q {
+        &self.0
     }
 
-    fn held(&self, index: usize) -> Held<'_> {
-        self.0.held(index)
-    }
-
-    fn judge(&mut self, index: usize, verdict: Verdict) {
-        self.0.judge(index, verdict);
+    fn inner_mut(&mut self) -> &mut Q {
+        &mut self.0
     }
 
     fn answer(&mut self) -> Result<(), Failure> {
         std::process::abort()
-    }
-
-    fn change(&mut self, mark: Mark, fail_open: bool) {
-        self.0.change(mark, fail_open);
-    }
-
-    fn changed(&self) -> Result<bool, Failure> {
-        self.0.changed()
     }
 }
 
@@ -70,37 +58,23 @@ impl<Q> Slow<Q> {
     }
 }
 
-impl<Q: PacketQueue> PacketQueue for Slow<Q> {
+impl<Q: PacketQueue> Around for Slow<Q> {
+    type Inner = Q;
+
+    fn inner(&self) -> &Q {
+        &self.queue
+    }
+
+    fn inner_mut(&mut self) -> &mut Q {
+        &mut self.queue
+    }
+
     /// Nothing is in hand while it sleeps: what was received is answered.
     fn receive(&mut self) -> Result<usize, Failure> {
         std::thread::sleep(self.free.saturating_duration_since(Instant::now()));
         let count = self.queue.receive()?;
         self.free = self.free.max(Instant::now()) + self.each * count as u32;
         Ok(count)
-    }
-
-    fn held(&self, index: usize) -> Held<'_> {
-        self.queue.held(index)
-    }
-
-    fn judge(&mut self, index: usize, verdict: Verdict) {
-        self.queue.judge(index, verdict);
-    }
-
-    fn answer(&mut self) -> Result<(), Failure> {
-        self.queue.answer()
-    }
-
-    fn change(&mut self, mark: Mark, fail_open: bool) {
-        self.queue.change(mark, fail_open);
-    }
-
-    fn changed(&self) -> Result<bool, Failure> {
-        self.queue.changed()
-    }
-
-    fn leave(&mut self) {
-        self.queue.leave();
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod adopt;
 mod answered;
+mod around;
 mod batch;
 mod codec;
 mod crate_nfq;
@@ -18,6 +19,7 @@ mod refusal;
 mod takeover;
 
 pub use adopt::{NotAdopted, ROOM as TAKEOVER_ROOM, Stored};
+pub use around::Around;
 pub use crate_nfq::NfqQueue;
 pub use losses::{BufferGauge, BufferUse, QueueCounters, QueueLosses};
 pub use native::NativeQueue;
