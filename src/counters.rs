@@ -255,10 +255,9 @@ impl Account {
         }
     }
 
-    /// Counts one decision and returns its answer.
+    /// Counts one decision and its [`answer`](Self::answer).
     #[inline]
-    pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
-        let answer = self.answer(rules, decision);
+    pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision, answer: Verdict) {
         let family = held.family().map_or(2, Family::index);
         if let Some(counters) = self.shard.families.get(family) {
             counters.judged.add(held.length);
@@ -270,7 +269,6 @@ impl Account {
         if decision.reason != Reason::NoMatch {
             self.count_reason(rules, held, decision, answer);
         }
-        answer
     }
 
     #[inline]
