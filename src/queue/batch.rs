@@ -163,9 +163,6 @@ impl Batch {
                     Incoming::Reply(reply) if is_change(&reply) => {
                         self.changed = Some((reply.sequence, reply.errno));
                     }
-                    Incoming::Reply(reply) if run_of(&reply).is_some() => {
-                        counters.add_late_verdicts(run_of(&reply).unwrap_or(0));
-                    }
                     Incoming::Reply(reply) => {
                         match self.takeover.as_mut().and_then(|takeover| settle(takeover, &reply)) {
                             Some(lost) => {
@@ -279,10 +276,9 @@ fn is_after(id: u32, other: u32) -> bool {
     id.wrapping_sub(other) as i32 > 0
 }
 
-/// How many packets the batch verdict had that the kernel found none of, if this replies to one of ours.
-fn run_of(reply: &Reply) -> Option<u32> {
-    let ours = reply.kind == Some(codec::VERDICT_BATCH) && reply.sequence & RUN != 0;
-    (ours && reply.errno == Errno::ENOENT as i32).then_some(reply.sequence & !RUN)
+/// This replies to a batch verdict of ours.
+fn is_run(reply: &Reply) -> bool {
+    reply.kind == Some(codec::VERDICT_BATCH) && reply.sequence & RUN != 0
 }
 
 /// A reply to a configuration message other than the first one.
@@ -297,7 +293,8 @@ fn settle(takeover: &mut Takeover, reply: &Reply) -> Option<Lost> {
         Errno::ENOENT => false,
         _ => return None,
     };
-    (reply.kind == Some(codec::VERDICT_BATCH)).then(|| takeover.answered(reply.sequence, hit))
+    (reply.kind == Some(codec::VERDICT_BATCH) && !is_run(reply))
+        .then(|| takeover.answered(reply.sequence, hit))
 }
 
 /// Counts a reply to a verdict; returns the error number of one that is fatal.
@@ -307,7 +304,7 @@ fn note(reply: &Reply, counters: &QueueCounters) -> Option<Errno> {
         _ if reply.errno == 0 => None,
         // The packet is gone: its interface went down, or somebody removed a base chain.
         Errno::ENOENT => {
-            counters.add_late_verdicts(1);
+            counters.add_late_verdicts(if is_run(reply) { reply.sequence & !RUN } else { 1 });
             None
         }
         // EPERM: no capability, or the queue is no longer ours. ENODEV: the queue is gone.
