@@ -54,8 +54,7 @@ impl Policy {
     /// What a destination meets, `table` being that of all lists.
     #[inline]
     pub fn lookup(&self, table: &Table, destination: IpAddr) -> Option<Hit> {
-        let begun = self.begin(table, destination);
-        self.finish(table, self.reach(table, begun, destination), destination)
+        self.prefixes(table).lookup(destination)
     }
 
     /// Begins to look a destination up. In a batch each part is done for all packets before the next one for any, so

@@ -45,6 +45,15 @@ impl Lookup {
         self.v6.lookup(destination.to_bits()).hit()
     }
 
+    /// The winning entry for a destination of either family.
+    #[inline]
+    pub(super) fn lookup(&self, destination: IpAddr) -> Option<Hit> {
+        match destination {
+            IpAddr::V4(address) => self.lookup4(address),
+            IpAddr::V6(address) => self.lookup6(address),
+        }
+    }
+
     /// Begins to look a destination up.
     #[inline]
     pub(super) fn begin(&self, destination: IpAddr) -> Begun {
@@ -127,10 +136,7 @@ impl Table {
 
     /// The winning entry for a destination of either family.
     pub fn lookup(&self, destination: IpAddr) -> Option<Hit> {
-        match destination {
-            IpAddr::V4(address) => self.lookup4(address),
-            IpAddr::V6(address) => self.lookup6(address),
-        }
+        self.lookup.lookup(destination)
     }
 
     /// Where a hit of this table came from; `destination` is the address it was found for.
