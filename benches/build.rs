@@ -9,6 +9,7 @@ mod common;
 use std::process::Command;
 use std::time::Instant;
 
+use common::{figure, mib};
 use criterion::{BatchSize, Criterion};
 use kordon::config::Action;
 use kordon::ruleset::Builder;
@@ -60,16 +61,16 @@ fn peak_memory() {
 }
 
 fn child(path: &std::path::Path) {
-    let empty = high_water();
+    let empty = figure("VmHWM:");
     let began = Instant::now();
     let mut builder = Builder::new();
     let list = builder.list(Action::Block);
     common::for_each_route(path, |prefix, origin, line| {
         builder.add(list, prefix, line, Some(origin));
     });
-    let (read, before) = (began.elapsed(), high_water());
+    let (read, before) = (began.elapsed(), figure("VmHWM:"));
     let table = builder.compile();
-    let (all, peak) = (began.elapsed(), high_water());
+    let (all, peak) = (began.elapsed(), figure("VmHWM:"));
     let prefixes = table.prefixes();
     println!(
         "build/child: {} IPv4 and {} IPv6 prefixes, read and parsed in {:.0?}, compiled in {:.0?}",
@@ -83,31 +84,8 @@ fn child(path: &std::path::Path) {
         mib(peak),
         mib(empty),
         mib(before),
-        mib(resident()),
+        mib(figure("VmRSS:")),
         MOST / 1024,
         if peak <= MOST { "met" } else { "MISSED" }
     );
-}
-
-fn mib(kib: u64) -> f64 {
-    kib as f64 / 1024.0
-}
-
-fn high_water() -> u64 {
-    status("VmHWM:")
-}
-
-fn resident() -> u64 {
-    status("VmRSS:")
-}
-
-/// A figure of /proc/self/status, in KiB.
-fn status(key: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("proc is mounted");
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix(key))
-        .and_then(|rest| rest.split_whitespace().next())
-        .and_then(|figure| figure.parse().ok())
-        .expect("the kernel reports memory")
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use common::{figure, mib};
 use kordon::config::Config;
 use kordon::explain::{FILES, Standing, compare, explain_prefix};
 use kordon::ruleset::{Changes, Published, Ruleset};
@@ -191,19 +192,4 @@ fn processor() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("proc is mounted");
     let nanoseconds = text.split_whitespace().next().and_then(|figure| figure.parse::<f64>().ok());
     nanoseconds.expect("the kernel counts the time") / 1e9
-}
-
-fn mib(kib: u64) -> f64 {
-    kib as f64 / 1024.0
-}
-
-/// A figure of /proc/self/status, in KiB.
-fn figure(key: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("proc is mounted");
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix(key))
-        .and_then(|rest| rest.split_whitespace().next())
-        .and_then(|figure| figure.parse().ok())
-        .expect("the kernel reports memory")
 }

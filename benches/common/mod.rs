@@ -47,6 +47,22 @@ pub(crate) fn take_the_units_environment() {
     }
 }
 
+/// KiB as MiB.
+pub(crate) fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+/// A figure of /proc/self/status (proc(5)), in KiB.
+pub(crate) fn figure(key: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("proc is mounted");
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(key))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|figure| figure.parse().ok())
+        .expect("the kernel reports memory")
+}
+
 /// Where cargo keeps the table, by `cargo metadata`.
 pub(crate) fn bgp_path() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -14,12 +14,10 @@ use std::time::{Duration, Instant};
 use kordon::config::{Action, Mode};
 use kordon::counters::{Account, CameraPlaces, Shard, Sightings, events, sightings};
 use kordon::failure::Failure;
-use kordon::packet::Held;
-use kordon::queue::{NativeQueue, PacketQueue, QueueSettings};
+use kordon::queue::{Around, NativeQueue, PacketQueue, QueueSettings};
 use kordon::ruleset::Follower;
 use kordon::stance::{Stance, Terms};
 use kordon::telemetry::QueueView;
-use kordon::verdict::{Mark, Verdict};
 use kordon::worker::Worker;
 use serde_json::{Map, Value, json};
 
@@ -206,10 +204,7 @@ fn overload(view: &QueueView, tenths: u32, name: &'static str) -> Res<Round> {
     let probe = Probe::new()?;
     let (held_before, before) = (held()?, counts(view));
     let (load, began) = (DRAIN * tenths / 10, Instant::now());
-    let mut floods = [
-        Flood::start(Place::Out1, ALLOWED, load * 3 / 4)?,
-        Flood::start(Place::Out2, BLOCKED, load / 4)?,
-    ];
+    let mut floods = Flood::pair(load)?;
     std::thread::sleep(OVERLOAD);
     floods.iter_mut().try_for_each(Flood::end)?;
     let over = Instant::now();
@@ -319,32 +314,22 @@ struct Throttled {
     free: Instant,
 }
 
-impl PacketQueue for Throttled {
+impl Around for Throttled {
+    type Inner = NativeQueue;
+
+    fn inner(&self) -> &NativeQueue {
+        &self.queue
+    }
+
+    fn inner_mut(&mut self) -> &mut NativeQueue {
+        &mut self.queue
+    }
+
     fn receive(&mut self) -> Result<usize, Failure> {
         std::thread::sleep(self.free.saturating_duration_since(Instant::now()));
         let count = self.queue.receive()?;
         let taken = Duration::from_secs(1) / DRAIN * count as u32;
         self.free = self.free.max(Instant::now()) + taken;
         Ok(count)
-    }
-
-    fn held(&self, index: usize) -> Held<'_> {
-        self.queue.held(index)
-    }
-
-    fn judge(&mut self, index: usize, verdict: Verdict) {
-        self.queue.judge(index, verdict);
-    }
-
-    fn answer(&mut self) -> Result<(), Failure> {
-        self.queue.answer()
-    }
-
-    fn change(&mut self, mark: Mark, fail_open: bool) {
-        self.queue.change(mark, fail_open);
-    }
-
-    fn changed(&self) -> Result<bool, Failure> {
-        self.queue.changed()
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::topology::{self, Place};
+use super::topology::{self, ALLOWED, BLOCKED, Place};
 use super::{Context, Res, wait_until};
 
 /// Where the receiver listens.
@@ -60,6 +60,14 @@ pub(crate) struct Outcome {
 }
 
 impl Flood {
+    /// Sends `rate` packets a second, three quarters of them to an allowed address and the others to a blocked one.
+    pub(crate) fn pair(rate: u32) -> Res<[Self; 2]> {
+        Ok([
+            Flood::start(Place::Out1, ALLOWED, rate * 3 / 4)?,
+            Flood::start(Place::Out2, BLOCKED, rate / 4)?,
+        ])
+    }
+
     /// Sends `rate` packets a second from the camera to `to`, whose server is at `place`. One flood to a place
     /// at a time.
     pub(crate) fn start(place: Place, to: IpAddr, rate: u32) -> Res<Self> {

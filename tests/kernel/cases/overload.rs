@@ -95,10 +95,7 @@ pub(super) fn exact(bench: &Bench<'_>) -> Res {
 
 fn round(bench: &Bench<'_>, daemon: &Daemon, load: u32, times: u32) -> Res {
     let (held_before, before) = (rules::held()?, judged(daemon)?);
-    let mut floods = [
-        Flood::start(Place::Out1, ALLOWED, load * 3 / 4)?,
-        Flood::start(Place::Out2, BLOCKED, load / 4)?,
-    ];
+    let mut floods = Flood::pair(load)?;
     std::thread::sleep(OVERLOAD);
     floods.iter_mut().try_for_each(Flood::end)?;
     let over = Instant::now();
