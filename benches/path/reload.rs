@@ -2,22 +2,21 @@
 //! held, what is left in memory, and how many reloads a thousand requests make.
 //!
 //! A daemon of its own with two queues and the full BGP table as a block list, at ordinary priority, and the
-//! variable of its unit. 20,000 packets a second to an allowed address and 2,000 to a blocked one, numbered and
+//! environment of its unit. 20,000 packets a second to an allowed address and 2,000 to a blocked one, numbered and
 //! stamped; a packet is held from the moment it is sent to the moment it arrives. In each round, in turns: nothing
 //! else; a hog at the nice value of the reloads, which is the equal one; a hog at nice 0; reloads back to back. A
 //! hog spins without touching memory and takes as much of a processor, in as long pieces, as a reload did in a
 //! round that is not counted. Each reload lists one more address or takes it off again; probes to it are sent
 //! before and after.
 
+mod figures;
 mod hog;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use kordon::control::aside::NICE;
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
 
 use super::lab::control::{Asked, allow_descriptors};
 use super::lab::daemon::{Backend, Daemon, Setup, Site};
@@ -25,7 +24,10 @@ use super::lab::flood::{Flood, Outcome};
 use super::lab::topology::{ALLOWED, BLOCKED, Place, UNLISTED};
 use super::lab::traffic::{Ledger, Receiver, Stream};
 use super::lab::{self, Res, wait_until};
-use super::{Bench, common, round};
+use super::{Bench, common};
+pub(super) use figures::Figures;
+
+use figures::{Beside, Storm};
 use hog::{Hog, Ordinary, memory, stolen, used_aside};
 
 const RATE: u32 = 20_000;
@@ -40,68 +42,6 @@ const REQUESTS: usize = 1_000;
 const PROBES: u32 = 10;
 /// How long an answer, or peace, may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// As systemd/kordon.service has it.
-const ENVIRONMENT: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "262144");
-/// To reach: how much later the last packet in a thousand comes beside reloads than beside an equal hog.
-const SHIFT: Duration = Duration::from_millis(1);
-
-/// What there is beside the packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Beside {
-    Nothing,
-    EqualHog,
-    PlainHog,
-    Reloads,
-}
-
-impl Beside {
-    const ALL: [Beside; 4] = [Beside::Nothing, Beside::EqualHog, Beside::PlainHog, Beside::Reloads];
-
-    fn label(self) -> &'static str {
-        match self {
-            Beside::Nothing => "nothing",
-            Beside::EqualHog => "hog at nice 19",
-            Beside::PlainHog => "hog at nice 0",
-            Beside::Reloads => "reloads",
-        }
-    }
-
-    fn key(self) -> &'static str {
-        match self {
-            Beside::Nothing => "idle",
-            Beside::EqualHog => "hog_nice_19",
-            Beside::PlainHog => "hog_nice_0",
-            Beside::Reloads => "reloads",
-        }
-    }
-}
-
-/// What became of it all.
-pub(super) struct Figures {
-    sent: u32,
-    blocked: u32,
-    probes: u32,
-    lost: u32,
-    wrong: u64,
-    reloads: Vec<Duration>,
-    /// The share of a processor that reloads, and hogs, took.
-    shares: BTreeMap<Beside, Vec<f64>>,
-    /// Held, in ascending order, by round.
-    held: BTreeMap<Beside, Vec<Vec<Duration>>>,
-    /// Resident: before the reloads, after them and before the requests, at most.
-    memory: [f64; 3],
-    storm: Option<Storm>,
-    /// Processor time in seconds that the hypervisor took away meanwhile.
-    stolen: f64,
-}
-
-/// What a thousand requests did.
-struct Storm {
-    within: Duration,
-    answered: usize,
-    reloads: u64,
-    took: Duration,
-}
 
 /// A few reloads among hogs, and a thousand requests: 45 s.
 pub(super) fn run(bench: &Bench) -> Res<Figures> {
@@ -171,7 +111,6 @@ fn with_traffic(
     let _ordinary = Ordinary::new()?;
     allow_descriptors(8_192)?;
     let mut setup = Setup { queues: 2, ..Setup::new(Backend::Native) };
-    setup.environment.push((ENVIRONMENT.0, ENVIRONMENT.1.to_owned()));
     setup.more = "\n[[list]]\nname = \"full\"\npath = \"full.txt\"\nkind = \"prefix\"\n\
         action = \"block\"\nallow_wide = true\n"
         .to_owned();
@@ -356,159 +295,4 @@ fn held(outcome: &Outcome, from: Duration, to: Duration) -> Vec<Duration> {
     let mut held: Vec<_> = within.map(|one| one.arrived.saturating_sub(one.sent)).collect();
     held.sort_unstable();
     held
-}
-
-/// So many of ten thousand are not above it, of an ascending sequence.
-fn percentile(sorted: &[Duration], of_10_000: usize) -> f64 {
-    let place = (sorted.len() * of_10_000).div_ceil(10_000).saturating_sub(1);
-    sorted.get(place).map_or(f64::NAN, |one| one.as_secs_f64() * 1e6)
-}
-
-const PERCENTILES: [(&str, usize); 3] = [("p50", 5_000), ("p99", 9_900), ("p99.9", 9_990)];
-
-impl Figures {
-    fn new() -> Self {
-        Figures {
-            sent: 0,
-            blocked: 0,
-            probes: 0,
-            lost: 0,
-            wrong: 0,
-            reloads: Vec::new(),
-            shares: BTreeMap::new(),
-            held: BTreeMap::new(),
-            memory: [0.0; 3],
-            storm: None,
-            stolen: 0.0,
-        }
-    }
-
-    /// A percentile over all rounds, in microseconds.
-    fn held(&self, beside: Beside, of_10_000: usize) -> f64 {
-        let mut all: Vec<Duration> =
-            self.held.get(&beside).into_iter().flatten().flatten().copied().collect();
-        all.sort_unstable();
-        percentile(&all, of_10_000)
-    }
-
-    /// By how much p99.9 is later than beside something else: the median of the rounds, and the worst; in
-    /// microseconds.
-    fn shift(&self, than: Beside) -> Option<[f64; 2]> {
-        let [reloads, others] = [Beside::Reloads, than].map(|beside| self.held.get(&beside));
-        let last = |held: &Vec<Duration>| percentile(held, 9_990);
-        let rounds = reloads?.iter().zip(others?);
-        let mut shifts: Vec<f64> =
-            rounds.map(|(with, without)| last(with) - last(without)).collect();
-        shifts.sort_by(f64::total_cmp);
-        Some([shifts.get(shifts.len() / 2).copied()?, shifts.last().copied()?])
-    }
-
-    fn share(&self, beside: Beside) -> Option<f64> {
-        let shares = self.shares.get(&beside).filter(|shares| !shares.is_empty())?;
-        Some(shares.iter().sum::<f64>() / shares.len() as f64)
-    }
-
-    /// The median and the longest reload, in milliseconds.
-    fn took(&self) -> [f64; 2] {
-        let mut sorted = self.reloads.clone();
-        sorted.sort_unstable();
-        let of = |place: usize| sorted.get(place).map_or(f64::NAN, |one| one.as_secs_f64() * 1e3);
-        [of(sorted.len() / 2), of(sorted.len().saturating_sub(1))]
-    }
-
-    pub(super) fn print(self) -> Self {
-        let [took, longest] = self.took();
-        println!(
-            "\nreloads of the full table at {RATE} packets/s     held, us:    p50      p99    p99.9   of a processor"
-        );
-        for beside in self.held.keys() {
-            let held = PERCENTILES.map(|(_, of)| self.held(*beside, of));
-            let share = self.share(*beside).map_or(String::new(), |share| format!("{share:.2}"));
-            println!(
-                "  beside {:<48} {:>7.0}  {:>7.0}  {:>7.0}   {share}",
-                beside.label(),
-                held[0],
-                held[1],
-                held[2]
-            );
-        }
-        println!(
-            "  {} reloads: median {took:.0} ms, longest {longest:.0} ms; {} packets, {} blocked ones, {} probes",
-            self.reloads.len(),
-            self.sent,
-            self.blocked,
-            self.probes
-        );
-        super::at_most("wrong verdicts", self.wrong as f64, 0.0);
-        super::at_most("lost", f64::from(self.lost), 0.0);
-        for (beside, promised) in
-            [(Beside::EqualHog, true), (Beside::PlainHog, false), (Beside::Nothing, false)]
-        {
-            let Some([median, worst]) = self.shift(beside) else { continue };
-            let what = format!("p99.9 beside reloads less that beside {}, ms", beside.label());
-            match promised {
-                true => super::at_most(&what, median / 1e3, SHIFT.as_secs_f64() * 1e3),
-                false => println!("  {what}: {:.3}", median / 1e3),
-            }
-            println!("    in the worst round: {:.3}", worst / 1e3);
-        }
-        println!("  the hypervisor took {:.2} s of processor time meanwhile", self.stolen);
-        let [before, after, most] = self.memory;
-        println!("  resident: {before:.0} MiB before, {after:.0} after, {most:.0} at most");
-        if let Some(storm) = &self.storm {
-            println!(
-                "  {REQUESTS} requests within {:.2} s: {} answered after {:.2} s, {} reloads",
-                storm.within.as_secs_f64(),
-                storm.answered,
-                storm.took.as_secs_f64(),
-                storm.reloads
-            );
-        }
-        self
-    }
-
-    /// Under this key.
-    pub(super) fn json(&self, key: &str) -> Value {
-        let [took, longest] = self.took();
-        let held: serde_json::Map<String, Value> = (self.held.keys())
-            .map(|beside| {
-                let held = PERCENTILES.map(|(name, of)| (name, round(self.held(*beside, of))));
-                (beside.key().to_owned(), json!(BTreeMap::from(held)))
-            })
-            .collect();
-        let shares: BTreeMap<_, _> =
-            self.shares.keys().map(|one| (one.key(), self.share(*one))).collect();
-        let storm = self.storm.as_ref().map(|storm| {
-            json!({
-                "requests": REQUESTS,
-                "within_s": storm.within.as_secs_f64(),
-                "answered": storm.answered,
-                "answered_after_s": storm.took.as_secs_f64(),
-                "reloads": storm.reloads,
-            })
-        });
-        json!({ key: {
-            "packets": self.sent,
-            "blocked_packets": self.blocked,
-            "probes": self.probes,
-            "wrong_verdicts": self.wrong,
-            "lost": self.lost,
-            "reloads": self.reloads.len(),
-            "reload_ms_median_and_longest": [round(took), round(longest)],
-            "share_of_a_processor": shares,
-            "hold_us": held,
-            "p99.9_shift_us_median_and_worst": {
-                "to_hog_nice_19": self.shift(Beside::EqualHog).map(|shift| shift.map(round)),
-                "to_hog_nice_0": self.shift(Beside::PlainHog).map(|shift| shift.map(round)),
-                "to_idle": self.shift(Beside::Nothing).map(|shift| shift.map(round)),
-            },
-            "resident_mib": {
-                "before": round(self.memory[0]),
-                "after": round(self.memory[1]),
-                "at_most": round(self.memory[2]),
-            },
-            "storm": storm,
-            "stolen_s": self.stolen,
-        }})
-    }
 }
