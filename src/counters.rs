@@ -255,9 +255,10 @@ impl Account {
         }
     }
 
-    /// Counts one decision and its [`answer`](Self::answer).
+    /// Counts one decision and returns its answer.
     #[inline]
-    pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision, answer: Verdict) {
+    pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
+        let answer = self.answer(rules, decision);
         let family = held.family().map_or(2, Family::index);
         if let Some(counters) = self.shard.families.get(family) {
             counters.judged.add(held.length);
@@ -269,6 +270,7 @@ impl Account {
         if decision.reason != Reason::NoMatch {
             self.count_reason(rules, held, decision, answer);
         }
+        answer
     }
 
     #[inline]

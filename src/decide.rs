@@ -146,6 +146,12 @@ impl Decisions {
         }
     }
 
+    /// The decision about the packet at this place of the batch.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&Decision> {
+        self.made.get(index)
+    }
+
     /// The decisions, in the order of the batch.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &Decision> {

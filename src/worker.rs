@@ -4,9 +4,9 @@
 //! force after the batch was received, and the batch is answered before the next one is received or the
 //! thread ends.
 //!
-//! The whole batch is decided, and the places of its senders' tags are asked for, before its first packet is counted:
-//! reporting one is a locked instruction, behind which the processor begins no load, so look-ups on both sides of it could
-//! not wait for memory together.
+//! The whole batch is decided, and its senders are noted, before its first packet is counted: reporting one is a
+//! locked instruction, behind which the processor begins no load, so look-ups on both sides of it could not wait for
+//! memory together.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::queue::{BATCH, PacketQueue};
 use crate::ruleset::Follower;
 use crate::stance::{Posted, Stance, Terms};
-use crate::verdict::{Mark, Verdict};
+use crate::verdict::Mark;
 
 /// A packet thread's state.
 pub struct Worker<Q> {
@@ -32,8 +32,10 @@ pub struct Worker<Q> {
     began: Instant,
     memory: Memory,
     decisions: Decisions,
-    /// The answers to the present batch, and what its packets are looked for by to see which are to be reported.
-    answers: Vec<(Verdict, SightingMark)>,
+    /// What the packets of the present batch are looked for by, to see which are to be reported.
+    marks: Vec<SightingMark>,
+    /// Those that are.
+    fresh: Vec<usize>,
     stance: Arc<Stance>,
     /// The terms on which the present batch is answered.
     posted: Posted,
@@ -68,7 +70,8 @@ impl<Q: PacketQueue> Worker<Q> {
             began,
             memory,
             decisions,
-            answers: Vec::with_capacity(BATCH),
+            marks: Vec::with_capacity(BATCH),
+            fresh: Vec::with_capacity(BATCH),
             stance,
             posted,
             mark,
@@ -117,15 +120,18 @@ impl<Q: PacketQueue> Worker<Q> {
         }
         for (index, decision) in self.decisions.iter().enumerate() {
             let answer = self.account.answer(rules, decision);
-            let mark = self.sightings.mark(self.queue.held(index), decision, answer);
-            self.answers.push((answer, mark));
+            self.marks.push(self.sightings.mark(self.queue.held(index), decision, answer));
             self.queue.judge(index, answer);
         }
-        let answers = self.answers.drain(..);
-        for (index, (decision, (answer, mark))) in self.decisions.iter().zip(answers).enumerate() {
-            let held = self.queue.held(index);
-            self.account.count(rules, held, decision, answer);
-            if self.sightings.note(mark) {
+        let noted = self.marks.drain(..).enumerate();
+        self.fresh
+            .extend(noted.filter_map(|(index, mark)| self.sightings.note(mark).then_some(index)));
+        for (index, decision) in self.decisions.iter().enumerate() {
+            self.account.count(rules, self.queue.held(index), decision);
+        }
+        for index in self.fresh.drain(..) {
+            if let Some(decision) = self.decisions.get(index) {
+                let (held, answer) = (self.queue.held(index), self.account.answer(rules, decision));
                 self.sightings.report(self.account.shard(), held, decision, answer);
             }
         }

@@ -99,13 +99,6 @@ fn packets() -> impl Strategy<Value = (Vec<u8>, u32)> {
     (prop_oneof![6 => bytes, 1 => garbage], 0..1400_u32)
 }
 
-/// As a packet thread does it.
-fn count(account: &Account, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
-    let answer = account.answer(rules, decision);
-    account.count(rules, held, decision, answer);
-    answer
-}
-
 /// Sums over all lists: packets and bytes.
 fn sum(shard: &Shard, volumes: impl Fn(&ListCounters) -> &[Volume; STOPPING.len()]) -> (u64, u64) {
     let volumes = shard.lists.iter().flat_map(volumes);
@@ -129,7 +122,7 @@ proptest! {
         for (bytes, behind) in &packets {
             let held = Held { length: bytes.len() as u32 + behind, ..Held::from(bytes.as_slice()) };
             let decision = decide(&rules, &mut Memory::default(), held);
-            let answer = count(&account, &rules, held, &decision);
+            let answer = account.count(&rules, held, &decision);
             prop_assert_eq!(answer, if monitor { Verdict::Accept } else { decision.verdict() });
             let total = match answer {
                 Verdict::Accept => &mut accepted,
@@ -196,7 +189,7 @@ fn packets_of_named_cameras_are_theirs_and_the_rest_nobodys() {
         let mut bytes = synthetic::packet(None, IpAddr::from(to));
         bytes[12..16].copy_from_slice(&from);
         let held = Held::from(&bytes[..]);
-        count(&account, &rules, held, &decide(&rules, &mut Memory::default(), held));
+        account.count(&rules, held, &decide(&rules, &mut Memory::default(), held));
     };
     send([192, 0, 2, 7], [192, 0, 2, 1]);
     send([203, 0, 113, 1], [192, 0, 2, 1]);
@@ -204,7 +197,7 @@ fn packets_of_named_cameras_are_theirs_and_the_rest_nobodys() {
     send([203, 0, 113, 1], [192, 0, 2, 98]);
     // Not to be read: nobody's.
     let held = Held::from(&[0x45][..]);
-    count(&account, &rules, held, &decide(&rules, &mut Memory::default(), held));
+    account.count(&rules, held, &decide(&rules, &mut Memory::default(), held));
     let found: Vec<_> = shard.cameras.iter().map(|c| (c.packets.get(), c.dropped.get())).collect();
     assert_eq!(found, [(2, 1), (0, 0), (1, 1), (2, 2)]);
 }
@@ -219,7 +212,7 @@ fn events_without_room_are_counted() {
     for _ in 0..5 {
         let held = Held::from(&bytes[..]);
         let decision = decide(&rules, &mut Memory::default(), held);
-        assert_eq!(count(&account, &rules, held, &decision), Verdict::Drop);
+        assert_eq!(account.count(&rules, held, &decision), Verdict::Drop);
     }
     assert_eq!(shard.suppressed.get(), 3);
     assert_eq!(shard.lists[3].dropped[0].packets.get(), 5);
