@@ -16,13 +16,12 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use etherparse::{Ipv6FragmentHeader, PacketBuilder};
 use kordon::config::{Action, Mode, NamedCamera};
-use kordon::counters::{self, Account, CameraPlaces, Event, Shard, Sighting, Sightings};
+use kordon::counters::{self, Account, CameraPlaces, Event, Reported, Shard, Sighting, Sightings};
 use kordon::failure::Failure;
 use kordon::packet::Held;
 use kordon::queue::{BATCH, PacketQueue};
@@ -139,8 +138,8 @@ fn bench(
     destinations: &[IpAddr],
 ) {
     let (account, events) = account();
-    let (reports, sightings) = counters::sightings();
-    let sighted = Sightings::new(reports);
+    let mut sightings = counters::sightings();
+    let sighted = Sightings::new(sightings.way());
     let timed = Arc::new(AtomicU64::new(0));
     let queue = MadeUp {
         slab: packet(kind, destinations[0])[..COPY].repeat(BATCH),
@@ -176,16 +175,16 @@ struct MadeUp {
     slab: Vec<u8>,
     destinations: Vec<IpAddr>,
     next: usize,
-    events: Receiver<Event>,
-    sightings: Receiver<Sighting>,
+    events: Reported<Event>,
+    sightings: Reported<Sighting>,
     received: Instant,
     timed: Arc<AtomicU64>,
 }
 
 impl PacketQueue for MadeUp {
     fn receive(&mut self) -> Result<usize, Failure> {
-        self.events.try_iter().for_each(drop);
-        self.sightings.try_iter().for_each(drop);
+        self.events.by_ref().for_each(drop);
+        self.sightings.by_ref().for_each(drop);
         for copy in self.slab.chunks_exact_mut(COPY) {
             redirect(copy, self.destinations[self.next]);
             self.next = (self.next + 1) % self.destinations.len();
@@ -217,15 +216,15 @@ impl PacketQueue for MadeUp {
 }
 
 /// The account of one packet thread of an enforcing daemon with one declared camera.
-fn account() -> (Account, Receiver<Event>) {
+fn account() -> (Account, Reported<Event>) {
     let camera = NamedCamera {
         name: "gate".to_owned(),
         addresses: vec![IpAddr::V4(CAMERA4)],
         mac: None,
         site: None,
     };
-    let (send, events) = counters::events();
+    let mut events = counters::events();
     let cameras = Arc::new(CameraPlaces::new(&[camera]));
-    let account = Account::new(Arc::new(Shard::new(1)), cameras, send, Mode::Enforce);
+    let account = Account::new(Arc::new(Shard::new(1)), cameras, events.way(), Mode::Enforce);
     (account, events)
 }

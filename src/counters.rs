@@ -8,14 +8,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 mod places;
+mod reports;
 mod sightings;
 mod times;
 
 pub use places::{CameraPlaces, ListPlaces, PLACES};
+pub use reports::{Reported, Reports};
 pub use sightings::{Mark as SightingMark, SIGHTINGS, Service, Sighting, Sightings, sightings};
 pub use times::{BUCKETS, DecisionTimes};
 
@@ -26,7 +27,7 @@ use crate::ruleset::Ruleset;
 use crate::stance::Heard;
 use crate::verdict::{Family, Reason, Tunnel, Unparsable, Verdict};
 
-/// Events that wait for the evidence thread; beyond it they are counted and dropped.
+/// Events of one packet thread that wait for the evidence thread; beyond it they are counted and dropped.
 pub const EVENTS: usize = 16_384;
 
 /// A counter with one writer and any number of readers.
@@ -220,7 +221,7 @@ impl Shard {
 pub struct Account {
     shard: Arc<Shard>,
     cameras: Arc<CameraPlaces>,
-    events: SyncSender<Event>,
+    events: Reports<Event>,
     mode: Mode,
 }
 
@@ -229,7 +230,7 @@ impl Account {
     pub fn new(
         shard: Arc<Shard>,
         cameras: Arc<CameraPlaces>,
-        events: SyncSender<Event>,
+        events: Reports<Event>,
         mode: Mode,
     ) -> Self {
         Account { shard, cameras, events, mode }
@@ -257,7 +258,7 @@ impl Account {
 
     /// Counts one decision and returns its answer.
     #[inline]
-    pub fn count(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
+    pub fn count(&mut self, rules: &Ruleset, held: Held<'_>, decision: &Decision) -> Verdict {
         let answer = self.answer(rules, decision);
         let family = held.family().map_or(2, Family::index);
         if let Some(counters) = self.shard.families.get(family) {
@@ -289,7 +290,13 @@ impl Account {
         }
     }
 
-    fn count_reason(&self, rules: &Ruleset, held: Held<'_>, decision: &Decision, answer: Verdict) {
+    fn count_reason(
+        &mut self,
+        rules: &Ruleset,
+        held: Held<'_>,
+        decision: &Decision,
+        answer: Verdict,
+    ) {
         let list = decision.hit.and_then(|hit| rules.list(hit.list));
         let place = list.map_or(0, |list| list.counter);
         let Some(counters) = self.shard.lists.get(usize::from(place)) else { return };
@@ -335,7 +342,7 @@ impl Account {
             dropped: answer == Verdict::Drop,
             bytes: held.length,
         };
-        if self.events.try_send(event).is_err() {
+        if !self.events.send(event) {
             self.shard.suppressed.add(1);
         }
     }
@@ -366,9 +373,9 @@ pub struct Event {
     pub bytes: u32,
 }
 
-/// The way of events from packet threads to the evidence thread. Sending never blocks.
-pub fn events() -> (SyncSender<Event>, Receiver<Event>) {
-    sync_channel(EVENTS)
+/// Where the events of the packet threads come together.
+pub fn events() -> Reported<Event> {
+    Reported::with_room_for(EVENTS)
 }
 
 #[cfg(test)]

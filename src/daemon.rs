@@ -87,8 +87,6 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     let signals = runtime.block_on(async { Signals::new() })?;
     let stop = Arc::new(AtomicBool::new(false));
     let (failed, failures) = mpsc::unbounded_channel();
-    let (event_sender, event_receiver) = events();
-    let (sighting_sender, sighting_receiver) = sightings();
     let cameras = Arc::new(CameraPlaces::new(&config.cameras.named));
 
     surroundings::refuse_enslaved(&config)?;
@@ -129,10 +127,16 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
     // From here on the control socket's file is ours to remove, whatever happens.
     let _socket_file = SocketFile(&config.control_socket);
 
+    let (mut events, mut sightings) = (events(), sightings());
+    let accounts = queues.iter().map(|queue| {
+        let account = queue.account(&cameras, events.way(), &config);
+        (account, Sightings::new(sightings.way()))
+    });
+    let accounts: Vec<_> = accounts.collect();
     let mut threads = Vec::new();
     let recorder = Recorder::new(
         evidence,
-        (event_receiver, sighting_receiver),
+        (events, sightings),
         lists,
         cameras.clone(),
         published.clone(),
@@ -149,9 +153,7 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
         false => None,
     };
     let mut packet_threads = Vec::new();
-    for queue in queues {
-        let account = queue.account(&cameras, &event_sender, &config);
-        let accounts = (account, Sightings::new(sighting_sender.clone()));
+    for (queue, accounts) in queues.into_iter().zip(accounts) {
         let follower = Follower::new(Arc::clone(&published));
         packet_threads.push(queue.spawn(
             follower,
@@ -162,7 +164,6 @@ pub fn run(path: &Path, mut store: Store) -> Result<(), Failure> {
             fault.take(),
         )?);
     }
-    drop((event_sender, sighting_sender));
 
     let keeper = match keeper {
         Some(keeper) => keeper,

@@ -309,11 +309,10 @@ impl Drain {
 
 pub(super) fn worker<Q: PacketQueue>(queue: Q, rules: &Arc<Published>) -> Worker<Q> {
     let cameras = Arc::new(CameraPlaces::new(&[]));
-    // Nobody listens: nothing is blocked, so there are no events.
-    let (send, _) = events();
-    let account = Account::new(Arc::new(Shard::new(0)), cameras, send, Mode::Enforce);
+    // Nothing is blocked, so there are no events; sightings of a turn have room in their ring, and nobody takes them.
+    let account = Account::new(Arc::new(Shard::new(0)), cameras, events().way(), Mode::Enforce);
     let (rules, stance) = (Follower::new(Arc::clone(rules)), Arc::new(Stance::new(Terms::CLOSED)));
-    let sighted = Sightings::new(sightings().0);
+    let sighted = Sightings::new(sightings().way());
     Worker::new(queue, rules, account, sighted, Instant::now(), stance, settings().accept_mark)
 }
 

@@ -158,15 +158,14 @@ pub(super) fn run(bench: &Bench) -> Res<Figures> {
         gauge: queue.gauge(),
         shard: Arc::clone(&shard),
     };
-    // Both are kept, so that the thread has somebody to tell what it dropped.
-    let (send, _events) = events();
-    let (sighted, _sightings) = sightings();
-    let account = Account::new(shard, Arc::new(CameraPlaces::new(&[])), send, Mode::Enforce);
+    // Nobody takes what the thread reports; what finds no room is counted.
+    let account =
+        Account::new(shard, Arc::new(CameraPlaces::new(&[])), events().way(), Mode::Enforce);
     let mut worker = Worker::new(
         Throttled { queue, free: Instant::now() },
         Follower::new(common::published(&routes(bench), Action::Block)),
         account,
-        Sightings::new(sighted),
+        Sightings::new(sightings().way()),
         Instant::now(),
         Arc::new(Stance::new(Terms::CLOSED)),
         settings.accept_mark,

@@ -5,15 +5,14 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::Shard;
+use super::{Reported, Reports, Shard};
 use crate::config::Mac;
 use crate::decide::Decision;
 use crate::packet::{Addresses, Headers, Held};
 use crate::verdict::{Reason, Verdict};
 
-/// Sightings that wait for the evidence thread; beyond it they are counted and dropped.
+/// Sightings of one packet thread that wait for the evidence thread; beyond it they are counted and dropped.
 pub const SIGHTINGS: usize = 8_192;
 /// Sets of tags that one packet thread remembers: 32 KiB, of which as many lines are touched as there are flows. More
 /// of them would seldom be in the processor's own caches when their packet comes: the kernel uses these meanwhile.
@@ -103,12 +102,12 @@ pub struct Sightings {
     /// So that nobody can choose addresses whose tags meet.
     seed: [u64; 4],
     minute: u64,
-    reports: SyncSender<Sighting>,
+    reports: Reports<Sighting>,
 }
 
 impl Sightings {
     /// Nothing reported yet.
-    pub fn new(reports: SyncSender<Sighting>) -> Self {
+    pub fn new(reports: Reports<Sighting>) -> Self {
         let random = RandomState::new();
         let seed = [0_u64, 1, 2, 3].map(|place| random.hash_one(place));
         let sets = vec![Set::default(); SETS].into_boxed_slice();
@@ -180,7 +179,7 @@ impl Sightings {
 
     /// Reports a packet that is to be reported.
     #[cold]
-    pub fn report(&self, shard: &Shard, held: Held<'_>, decision: &Decision, answer: Verdict) {
+    pub fn report(&mut self, shard: &Shard, held: Held<'_>, decision: &Decision, answer: Verdict) {
         let Some(headers) = &decision.headers else { return };
         let sighting = Sighting {
             addresses: headers.addresses,
@@ -191,7 +190,7 @@ impl Sightings {
             reason: decision.reason,
             dropped: answer == Verdict::Drop,
         };
-        if self.reports.try_send(sighting).is_err() {
+        if !self.reports.send(sighting) {
             shard.unsighted.add(1);
         }
     }
@@ -204,9 +203,9 @@ fn folded(a: u64, b: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// The way of sightings from packet threads to the evidence thread. Sending never blocks.
-pub fn sightings() -> (SyncSender<Sighting>, Receiver<Sighting>) {
-    sync_channel(SIGHTINGS)
+/// Where the sightings of the packet threads come together.
+pub fn sightings() -> Reported<Sighting> {
+    Reported::with_room_for(SIGHTINGS)
 }
 
 #[cfg(test)]

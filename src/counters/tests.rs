@@ -65,13 +65,13 @@ fn named(address: &str) -> NamedCamera {
     }
 }
 
-fn account(mode: Mode) -> (Account, Arc<Shard>, Receiver<Event>) {
+fn account(mode: Mode) -> (Account, Arc<Shard>, Reported<Event>) {
     // `packet_to_` sends from the first two.
     let cameras = [named("192.0.2.1"), named("2001:db8::1"), named("192.0.2.99")];
     let shard = Arc::new(Shard::new(cameras.len()));
-    let (sender, receiver) = events();
+    let mut reported = events();
     let places = Arc::new(CameraPlaces::new(&cameras));
-    (Account::new(Arc::clone(&shard), places, sender, mode), shard, receiver)
+    (Account::new(Arc::clone(&shard), places, reported.way(), mode), shard, reported)
 }
 
 /// A packet: to an address of either family on every list or none, whole or cut, copied whole or in part,
@@ -114,7 +114,7 @@ proptest! {
         monitor in any::<bool>(),
     ) {
         let mode = if monitor { Mode::Monitor } else { Mode::Enforce };
-        let (account, shard, receiver) = account(mode);
+        let (mut account, shard, mut receiver) = account(mode);
         let rules = rules();
         let (mut length, mut accepted, mut dropped) = (0, (0, 0), (0, 0));
         let mut reasons = [0_u64; 5];
@@ -174,7 +174,7 @@ proptest! {
         prop_assert_eq!(shard.lists[9].dropped[1].packets.get(), 0);
 
         // One event for each packet to a listed destination that is not exempt.
-        let events: Vec<Event> = receiver.try_iter().collect();
+        let events: Vec<Event> = receiver.by_ref().collect();
         prop_assert_eq!(events.len() as u64, reasons[2] + reasons[3]);
         prop_assert!(events.iter().all(|event| event.dropped == (event.list == 3 && !monitor)));
         prop_assert_eq!(shard.suppressed.get(), 0);
@@ -183,9 +183,9 @@ proptest! {
 
 #[test]
 fn packets_of_named_cameras_are_theirs_and_the_rest_nobodys() {
-    let (account, shard, _events) = account(Mode::Enforce);
+    let (mut account, shard, _events) = account(Mode::Enforce);
     let rules = rules();
-    let send = |to: [u8; 4], from: [u8; 4]| {
+    let mut send = |to: [u8; 4], from: [u8; 4]| {
         let mut bytes = synthetic::packet(None, IpAddr::from(to));
         bytes[12..16].copy_from_slice(&from);
         let held = Held::from(&bytes[..]);
@@ -205,9 +205,9 @@ fn packets_of_named_cameras_are_theirs_and_the_rest_nobodys() {
 #[test]
 fn events_without_room_are_counted() {
     let shard = Arc::new(Shard::new(0));
-    let (sender, _receiver) = sync_channel(2);
+    let mut reported = Reported::with_room_for(2);
     let cameras = Arc::new(CameraPlaces::default());
-    let account = Account::new(Arc::clone(&shard), cameras, sender, Mode::Enforce);
+    let mut account = Account::new(Arc::clone(&shard), cameras, reported.way(), Mode::Enforce);
     let (rules, bytes) = (rules(), synthetic::packet(None, [203, 0, 113, 1].into()));
     for _ in 0..5 {
         let held = Held::from(&bytes[..]);

@@ -20,7 +20,7 @@ use super::fault::{Dying, Fault, Slow};
 use super::spawn;
 use crate::config::{Config, QueueBackend};
 use crate::control::store::{self, Store};
-use crate::counters::{Account, CameraPlaces, Event, Shard, Sightings};
+use crate::counters::{Account, CameraPlaces, Event, Reports, Shard, Sightings};
 use crate::failure::{ExitStatus, Failure};
 use crate::queue::{NativeQueue, NfqQueue, NotAdopted, PacketQueue, QueueSettings, Stored};
 use crate::ruleset::Follower;
@@ -211,10 +211,10 @@ impl Opened {
     pub(super) fn account(
         &self,
         cameras: &Arc<CameraPlaces>,
-        events: &std::sync::mpsc::SyncSender<Event>,
+        events: Reports<Event>,
         config: &Config,
     ) -> Account {
-        Account::new(Arc::clone(&self.shard), Arc::clone(cameras), events.clone(), config.mode)
+        Account::new(Arc::clone(&self.shard), Arc::clone(cameras), events, config.mode)
     }
 
     pub(super) fn spawn(

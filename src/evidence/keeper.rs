@@ -5,14 +5,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Evidence;
 use super::cameras::{self, Cameras};
 use crate::clock::now;
-use crate::counters::{CameraPlaces, SIGHTINGS, Sighting};
+use crate::counters::{CameraPlaces, Reported, Sighting};
 use crate::failure::Failure;
 use crate::worker::interface_name;
 
@@ -23,7 +22,7 @@ const FRESH: Duration = Duration::from_secs(60);
 
 pub(super) struct Keeper {
     evidence: Arc<Evidence>,
-    sightings: Receiver<Sighting>,
+    sightings: Reported<Sighting>,
     declared: Arc<CameraPlaces>,
     folder: PathBuf,
     /// Interfaces by number, as learned at the time beside them.
@@ -39,7 +38,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(
         evidence: Arc<Evidence>,
-        sightings: Receiver<Sighting>,
+        sightings: Reported<Sighting>,
         declared: Arc<CameraPlaces>,
         folder: PathBuf,
     ) -> Self {
@@ -68,17 +67,19 @@ impl Keeper {
 
     /// Takes what waits; returns whether nothing did.
     pub(super) fn drain(&mut self) -> bool {
-        let Ok(first) = self.sightings.try_recv() else { return true };
+        // No more than waits now: what else is due comes after it.
+        let waiting = self.sightings.waiting();
+        if waiting == 0 {
+            return true;
+        }
         let evidence = Arc::clone(&self.evidence);
         let mut cameras = evidence.cameras();
-        let (at, mut next) = (now(), Some(first));
-        // No more than the way holds at once: what else is due comes after it.
-        for _ in 0..SIGHTINGS {
-            let Some(sighting) = next else { break };
+        let at = now();
+        for _ in 0..waiting {
+            let Some(sighting) = self.sightings.next() else { break };
             let declared = self.declared.name(&sighting.addresses.source()).is_some();
             let interface = self.interface(sighting.interface);
             cameras.note(&sighting, declared, interface, at);
-            next = self.sightings.try_recv().ok();
         }
         self.changed = true;
         false

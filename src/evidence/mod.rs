@@ -10,11 +10,10 @@ mod keeper;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::counters::{CameraPlaces, EVENTS, Event, ListPlaces, Sighting};
+use crate::counters::{CameraPlaces, Event, ListPlaces, Reported, Sighting};
 use crate::explain;
 use crate::ruleset::Published;
 use crate::verdict::Reason;
@@ -50,7 +49,7 @@ impl Evidence {
 /// The evidence thread's state.
 pub struct Recorder {
     evidence: Arc<Evidence>,
-    events: Receiver<Event>,
+    events: Reported<Event>,
     lists: Arc<ListPlaces>,
     cameras: Arc<CameraPlaces>,
     rules: Arc<Published>,
@@ -62,7 +61,7 @@ impl Recorder {
     /// A recorder of what the packet threads send, which keeps its record of cameras in this folder.
     pub fn new(
         evidence: Arc<Evidence>,
-        (events, sightings): (Receiver<Event>, Receiver<Sighting>),
+        (events, sightings): (Reported<Event>, Reported<Sighting>),
         lists: Arc<ListPlaces>,
         cameras: Arc<CameraPlaces>,
         rules: Arc<Published>,
@@ -97,19 +96,14 @@ impl Recorder {
 
     /// Takes what waits; returns whether nothing did.
     fn drain(&mut self) -> bool {
-        let now = Instant::now();
-        let mut idle = true;
-        // No more than the way holds at once: what else is due (summaries, the end) comes after it.
-        for _ in 0..EVENTS {
-            match self.events.try_recv() {
-                Ok(event) => {
-                    idle = false;
-                    self.note(&event, now);
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return idle,
+        // No more than waits now: what else is due (summaries, the end) comes after it.
+        let (now, waiting) = (Instant::now(), self.events.waiting());
+        for _ in 0..waiting {
+            if let Some(event) = self.events.next() {
+                self.note(&event, now);
             }
         }
-        idle
+        waiting == 0
     }
 
     fn note(&mut self, event: &Event, now: Instant) {

@@ -1,11 +1,10 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::sync::mpsc::Receiver;
 
 use super::*;
 use crate::config::{Action, Mode};
-use crate::counters::{CameraPlaces, Event, Shard, Sighting, events, sightings};
+use crate::counters::{CameraPlaces, Reported, Shard, Sighting, events, sightings};
 use crate::failure::ExitStatus;
 use crate::packet::{Held, synthetic};
 use crate::ruleset::{Builder, Published, Ruleset};
@@ -129,16 +128,14 @@ struct Bench {
     shard: Arc<Shard>,
     published: Arc<Published>,
     stance: Arc<Stance>,
-    // The sender fails where nobody holds the other end.
-    _events: Receiver<Event>,
-    sightings: Receiver<Sighting>,
+    sightings: Reported<Sighting>,
 }
 
 fn bench(queue: FakeQueue, rules: Ruleset, mode: Mode) -> Bench {
     let shard = Arc::new(Shard::new(0));
-    let (sender, receiver) = events();
-    let (reports, sighted) = sightings();
-    let account = Account::new(Arc::clone(&shard), Arc::new(CameraPlaces::new(&[])), sender, mode);
+    let mut sighted = sightings();
+    let account =
+        Account::new(Arc::clone(&shard), Arc::new(CameraPlaces::new(&[])), events().way(), mode);
     let published = Arc::new(Published::new(rules));
     let follower = Follower::new(Arc::clone(&published));
     let terms = Terms { enforce: mode == Mode::Enforce, ..Terms::CLOSED };
@@ -147,12 +144,12 @@ fn bench(queue: FakeQueue, rules: Ruleset, mode: Mode) -> Bench {
         queue,
         follower,
         account,
-        Sightings::new(reports),
+        Sightings::new(sighted.way()),
         Instant::now(),
         Arc::clone(&stance),
         MARK,
     );
-    Bench { worker, shard, published, stance, _events: receiver, sightings: sighted }
+    Bench { worker, shard, published, stance, sightings: sighted }
 }
 
 /// Batches of these sizes, packets numbered through; every third goes to a listed address, every fifth
@@ -224,7 +221,7 @@ fn who_sends_what_is_reported_once_a_minute_with_the_answer_that_was_given() {
         }
         let mut seen: Vec<_> = bench
             .sightings
-            .try_iter()
+            .by_ref()
             .map(|one| (one.addresses.destination(), one.reason.passes(), one.dropped))
             .collect();
         seen.sort_unstable();

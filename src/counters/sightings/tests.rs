@@ -12,14 +12,14 @@ fn rules() -> Ruleset {
 struct Bench {
     sightings: Sightings,
     shard: Shard,
-    reports: Receiver<Sighting>,
+    reports: Reported<Sighting>,
     rules: Ruleset,
 }
 
 impl Bench {
     fn new() -> Self {
-        let (sender, reports) = sightings();
-        let sightings = Sightings::new(sender);
+        let mut reports = sightings();
+        let sightings = Sightings::new(reports.way());
         Bench { sightings, shard: Shard::new(0), reports, rules: rules() }
     }
 
@@ -32,8 +32,8 @@ impl Bench {
         }
     }
 
-    fn reported(&self) -> usize {
-        self.reports.try_iter().count()
+    fn reported(&mut self) -> usize {
+        self.reports.by_ref().count()
     }
 }
 
@@ -123,7 +123,7 @@ fn answers_to_many_high_ports_are_one_service_and_questions_to_many_are_not() {
     for port in 40_000..40_100 {
         bench.note(&ports(to("203.0.113.1"), 554, port), None, Verdict::Accept);
     }
-    let seen: Vec<_> = bench.reports.try_iter().map(|one| one.service).collect();
+    let seen: Vec<_> = bench.reports.by_ref().map(|one| one.service).collect();
     assert_eq!(seen, [Service::Own(554)]);
     for port in 1_000..1_100 {
         bench.note(&ports(to("203.0.113.1"), 50_000, port), None, Verdict::Accept);
