@@ -13,16 +13,9 @@ use crate::blocklist::Sources;
 pub(super) trait Bits: Copy + Ord + Default {
     /// Length of the address in bits.
     const LENGTH: u8;
-    /// The same in bytes.
-    const BYTES: usize;
-    /// Appends the address, little-endian.
-    fn put(self, bytes: &mut Vec<u8>);
-    /// The address of which these are the bytes.
-    fn get(bytes: &[u8]) -> Option<Self>;
     /// The address as a number.
     fn number(self) -> u128;
     /// The address with this number.
-    #[cfg(test)]
     fn of_number(number: u128) -> Self;
     fn masked(self, length: u8) -> Self;
     /// The last address of the prefix of this length.
@@ -46,17 +39,9 @@ pub(super) trait Bits: Copy + Ord + Default {
 
 impl Bits for u32 {
     const LENGTH: u8 = 32;
-    const BYTES: usize = size_of::<u32>();
-    fn put(self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.to_le_bytes());
-    }
-    fn get(bytes: &[u8]) -> Option<Self> {
-        bytes.first_chunk().map(|chunk| Self::from_le_bytes(*chunk))
-    }
     fn number(self) -> u128 {
         self.into()
     }
-    #[cfg(test)]
     fn of_number(number: u128) -> Self {
         number as u32
     }
@@ -88,17 +73,9 @@ impl Bits for u32 {
 
 impl Bits for u128 {
     const LENGTH: u8 = 128;
-    const BYTES: usize = size_of::<u128>();
-    fn put(self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.to_le_bytes());
-    }
-    fn get(bytes: &[u8]) -> Option<Self> {
-        bytes.first_chunk().map(|chunk| Self::from_le_bytes(*chunk))
-    }
     fn number(self) -> u128 {
         self
     }
-    #[cfg(test)]
     fn of_number(number: u128) -> Self {
         number
     }

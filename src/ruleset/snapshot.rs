@@ -9,12 +9,13 @@
 
 mod bytes;
 mod file;
+mod rows;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::digest::digest;
-use super::entries::{Bits, Entry};
+use super::entries::Entry;
 use super::guards::Side;
 use super::parts::{Parts, counter};
 use super::{Builder, Freshness, ListInfo, Resolution, Ruleset};
@@ -27,7 +28,7 @@ use bytes::{Reader, Writer};
 pub use file::{Outdated, Snapshots, last_in_force, previous, restore};
 
 /// The first bytes of the file; the last one counts up with each change of the layout or of what a field means.
-const MAGIC: [u8; 8] = *b"kordonr\x05";
+const MAGIC: [u8; 8] = *b"kordonr\x06";
 
 /// Why a snapshot is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,8 +139,9 @@ fn encode(rules: &Ruleset, config: &Config) -> Result<Vec<u8>, Failure> {
     body.number(0);
     body.text(&json(&head)?);
     let (entries4, entries6) = rules.table.sorted();
-    put_entries(&mut body, entries4, from_files);
-    put_entries(&mut body, entries6, from_files);
+    let kept = |list: u16| usize::from(list) < from_files;
+    rows::put(&mut body, entries4.iter().filter(|entry| kept(entry.list)));
+    rows::put(&mut body, entries6.iter().filter(|entry| kept(entry.list)));
     let mut whole = body.0;
     if let Some((before, after)) = whole.split_at_mut_checked(MAGIC.len() + 8) {
         before[MAGIC.len()..].copy_from_slice(&digest(after).to_le_bytes());
@@ -163,8 +165,8 @@ fn decode(bytes: &[u8]) -> Result<Stored, Flaw> {
 
 fn body(reader: &mut Reader<'_>) -> Option<Stored> {
     let head: Head<'static> = serde_json::from_slice(reader.text()?).ok()?;
-    let entries4 = entries(reader, head.lists.len())?;
-    let entries6 = entries(reader, head.lists.len())?;
+    let entries4 = rows::take(reader, head.lists.len())?;
+    let entries6 = rows::take(reader, head.lists.len())?;
     let ours = head.lists.iter().all(ListInfo::is_from_a_file);
     (reader.0.is_empty() && ours).then_some(Stored { head, entries4, entries6 })
 }
@@ -184,51 +186,6 @@ fn configured(config: &Config) -> Result<u64, Failure> {
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {
     // Only a path can be of bytes that JSON has no words for.
     serde_json::to_vec(value).map_err(|error| Failure::new(ExitStatus::Failed, error.to_string()))
-}
-
-/// Writes the entries of the lists below `lists`.
-fn put_entries<B: Bits>(body: &mut Writer, sorted: &[Entry<B>], lists: usize) {
-    let kept = || sorted.iter().filter(|entry| usize::from(entry.list) < lists);
-    let count = kept().count();
-    body.number(count as u64);
-    body.0.reserve(count * (B::BYTES + 12));
-    for entry in kept() {
-        let Entry { bits, line, origin, list, length, sources } = entry;
-        bits.put(&mut body.0);
-        body.0.extend_from_slice(&line.to_le_bytes());
-        body.0.extend_from_slice(&origin.to_le_bytes());
-        body.0.extend_from_slice(&list.to_le_bytes());
-        body.0.extend_from_slice(&[*length, *sources]);
-    }
-}
-
-/// Entries of lists below `lists`, canonical and in order; `None` if they are not.
-fn entries<B: Bits>(reader: &mut Reader<'_>, lists: usize) -> Option<Vec<Entry<B>>> {
-    let count = reader.count()?;
-    let bytes = reader.take(count.checked_mul(B::BYTES + 12)?)?;
-    let read = |bytes: &[u8]| {
-        let (bits, rest) = bytes.split_at_checked(B::BYTES)?;
-        let (line, rest) = rest.split_first_chunk()?;
-        let (origin, rest) = rest.split_first_chunk()?;
-        let (list, rest) = rest.split_first_chunk()?;
-        Some(Entry {
-            bits: B::get(bits)?,
-            line: u32::from_le_bytes(*line),
-            origin: u32::from_le_bytes(*origin),
-            list: u16::from_le_bytes(*list),
-            length: *rest.first()?,
-            sources: *rest.get(1)?,
-        })
-    };
-    let entries: Vec<Entry<B>> =
-        bytes.chunks_exact(B::BYTES + 12).map(read).collect::<Option<_>>()?;
-    let canonical = |entry: &Entry<B>| {
-        entry.length <= B::LENGTH
-            && entry.bits.masked(entry.length) == entry.bits
-            && usize::from(entry.list) < lists
-    };
-    let ordered = entries.is_sorted_by(|one, next| one.key() < next.key());
-    (ordered && entries.iter().all(canonical)).then_some(entries)
 }
 
 #[cfg(test)]

@@ -204,11 +204,11 @@ fn layout_is_the_one_that_its_number_stands_for() {
         r#"ion":{"countries":[[0,2,[82,85]]],"formats":["vrp-json"],"groups":[{"asns":[64500],"name":"#,
         r#""g","title":"G"}],"warnings":["w"],"withdrawn":[[0,2,"203.0.113.0/24",15]]},"version":""}"#,
     );
-    assert_eq!((MAGIC[7], head.to_string().as_str()), (5, expected));
+    assert_eq!((MAGIC[7], head.to_string().as_str()), (6, expected));
     let entries: Vec<String> = reader.0.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         entries.concat(),
-        "0100000000000000007100cb02000000f4fb0000000018000100000000000000000000000000000000000000b80d0120030000000000000000002000"
+        "0100000000000000a018cb007104f4fb00000100000000000000e02020010db806"
     );
 }
 
