@@ -124,6 +124,9 @@ _kordon() {
             kordon__subcmd__cameras,show)
                 cmd="kordon__subcmd__cameras__subcmd__show"
                 ;;
+            kordon__subcmd__cameras,stopped)
+                cmd="kordon__subcmd__cameras__subcmd__stopped"
+                ;;
             kordon__subcmd__cameras__subcmd__help,help)
                 cmd="kordon__subcmd__cameras__subcmd__help__subcmd__help"
                 ;;
@@ -132,6 +135,9 @@ _kordon() {
                 ;;
             kordon__subcmd__cameras__subcmd__help,show)
                 cmd="kordon__subcmd__cameras__subcmd__help__subcmd__show"
+                ;;
+            kordon__subcmd__cameras__subcmd__help,stopped)
+                cmd="kordon__subcmd__cameras__subcmd__help__subcmd__stopped"
                 ;;
             kordon__subcmd__help,allow)
                 cmd="kordon__subcmd__help__subcmd__allow"
@@ -207,6 +213,9 @@ _kordon() {
                 ;;
             kordon__subcmd__help__subcmd__cameras,show)
                 cmd="kordon__subcmd__help__subcmd__cameras__subcmd__show"
+                ;;
+            kordon__subcmd__help__subcmd__cameras,stopped)
+                cmd="kordon__subcmd__help__subcmd__cameras__subcmd__stopped"
                 ;;
             kordon__subcmd__help__subcmd__lists,diff)
                 cmd="kordon__subcmd__help__subcmd__lists__subcmd__diff"
@@ -756,7 +765,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__cameras)
-            opts="-o -c -h --output --config --socket --help show learn help"
+            opts="-o -c -h --output --config --socket --help show stopped learn help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -790,7 +799,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__cameras__subcmd__help)
-            opts="show learn help"
+            opts="show stopped learn help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -832,6 +841,20 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__cameras__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__cameras__subcmd__help__subcmd__stopped)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -892,6 +915,40 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__cameras__subcmd__show)
+            opts="-o -c -h --output --config --socket --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__cameras__subcmd__stopped)
             opts="-o -c -h --output --config --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1120,7 +1177,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__cameras)
-            opts="show learn"
+            opts="show stopped learn"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1148,6 +1205,20 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__help__subcmd__cameras__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kordon__subcmd__help__subcmd__cameras__subcmd__stopped)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -140,21 +140,28 @@ complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_sub
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "failed" -d 'Lines of a list that are wrong and were left out, or would be'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "disagreements" -d 'Prefixes that one origin table gives to a listed AS number and another one to others'
 complete -c kordon -n "__fish_kordon_using_subcommand lists; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show stopped learn help" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'
 csv\t'For spreadsheets'"
-complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
-complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
-complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -f -a "show" -d 'What one camera sends to'
-complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -f -a "learn" -d 'Propose an allow list and a policy that drops the rest, from what was seen to pass'
-complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show learn help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show stopped learn help" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show stopped learn help" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show stopped learn help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show stopped learn help" -f -a "show" -d 'What one camera sends to'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show stopped learn help" -f -a "stopped" -d 'Who tried to reach what and was stopped, by which list and on what basis'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show stopped learn help" -f -a "learn" -d 'Propose an allow list and a policy that drops the rest, from what was seen to pass'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and not __fish_seen_subcommand_from show stopped learn help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from show" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
 json\t'For programs'
 csv\t'For spreadsheets'"
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from show" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from show" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from stopped" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
+json\t'For programs'
+csv\t'For spreadsheets'"
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from stopped" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from stopped" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from stopped" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -l since -d 'Only what passed within this time (1s to 90d), such as 7d' -r
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -l name -d 'The name of the policy and of its list' -r
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -l write -d 'Write NAME.toml and NAME.txt into this folder instead of printing them' -r -F
@@ -164,6 +171,7 @@ complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_s
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -l socket -d 'The control socket of the running daemon, instead of the configuration\'s' -r -F
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from learn" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from help" -f -a "show" -d 'What one camera sends to'
+complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from help" -f -a "stopped" -d 'Who tried to reach what and was stopped, by which list and on what basis'
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from help" -f -a "learn" -d 'Propose an allow list and a policy that drops the rest, from what was seen to pass'
 complete -c kordon -n "__fish_kordon_using_subcommand cameras; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c kordon -n "__fish_kordon_using_subcommand status" -s o -l output -d 'How to print' -r -f -a "table\t'For people'
@@ -319,6 +327,7 @@ complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subc
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "failed" -d 'Lines of a list that are wrong and were left out, or would be'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from lists" -f -a "disagreements" -d 'Prefixes that one origin table gives to a listed AS number and another one to others'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from cameras" -f -a "show" -d 'What one camera sends to'
+complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from cameras" -f -a "stopped" -d 'Who tried to reach what and was stopped, by which list and on what basis'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from cameras" -f -a "learn" -d 'Propose an allow list and a policy that drops the rest, from what was seen to pass'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "add" -d 'Put prefixes in force at once, for a time'
 complete -c kordon -n "__fish_kordon_using_subcommand help; and __fish_seen_subcommand_from block" -f -a "remove" -d 'End entries before their time'

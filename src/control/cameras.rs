@@ -21,6 +21,8 @@ pub enum CamerasOrder {
         /// Its name or address.
         name: String,
     },
+    /// Who tried to reach what and was not to, and which list says so.
+    Stopped,
     /// What a policy that drops by default has to let through.
     Learn {
         /// Names or addresses; without any, all that were seen.
@@ -35,7 +37,7 @@ pub enum CamerasOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CamerasAnswer {
-    /// To [`CamerasOrder::All`] and [`CamerasOrder::Show`].
+    /// To [`CamerasOrder::All`], [`CamerasOrder::Show`] and [`CamerasOrder::Stopped`].
     Report(CamerasReport),
     /// To [`CamerasOrder::Learn`].
     Proposal(Proposal),
@@ -79,7 +81,8 @@ pub fn answer(
     let all = || CamerasReport::all(cameras, rules, source, now, packets);
     Ok(match order {
         CamerasOrder::All => CamerasAnswer::Report(all()),
-        CamerasOrder::Show { name } => CamerasAnswer::Report(all().only(cameras, name)?),
+        CamerasOrder::Show { name } => CamerasAnswer::Report(all().only(cameras, rules, name)?),
+        CamerasOrder::Stopped => CamerasAnswer::Report(all().stopped(cameras, rules)),
         CamerasOrder::Learn { cameras: asked, since } => {
             let since = since.map_or(0, |seconds| now.saturating_sub(seconds));
             CamerasAnswer::Proposal(propose(cameras, rules, asked, (since, now), source)?)

@@ -16,6 +16,7 @@ use crate::ruleset::Ruleset;
 mod draft;
 mod learn;
 mod show;
+mod stopped;
 mod table;
 
 /// What was read without a daemon.
@@ -48,6 +49,11 @@ enum Action {
         #[command(flatten)]
         reading: Reading,
     },
+    /// Who tried to reach what and was stopped, by which list and on what basis
+    Stopped {
+        #[command(flatten)]
+        reading: Reading,
+    },
     /// Propose an allow list and a policy that drops the rest, from what was seen to pass
     #[command(after_help = "Examples:\n  kordon cameras learn --since 7d gate-3 gate-4\n  \
         sudo kordon cameras learn --since 7d --name gates --write /etc/kordon/conf.d")]
@@ -63,6 +69,10 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
         Some(Action::Show { camera, reading }) => {
             let report = report(place, CamerasOrder::Show { name: camera.clone() })?;
             print(&report, reading, &show::text(&report), show::csv)
+        }
+        Some(Action::Stopped { reading }) => {
+            let report = report(place, CamerasOrder::Stopped)?;
+            print(&report, reading, &stopped::text(&report), show::csv)
         }
         Some(Action::Learn(args)) => learn::run(place, args),
     }

@@ -3,6 +3,7 @@
 use super::super::output::{self, columns, day, grouped, span};
 use super::table;
 use crate::evidence::cameras::{CameraReport, CamerasReport, ContactReport, Outcome};
+use crate::explain::Named;
 
 pub(super) fn text(report: &CamerasReport) -> String {
     let mut text = String::new();
@@ -73,12 +74,13 @@ fn one(camera: &CameraReport, now: u64) -> String {
     text
 }
 
-fn met(contact: &ContactReport) -> String {
+pub(super) fn met(contact: &ContactReport) -> String {
+    let list = contact.listed.as_ref().map_or(String::new(), |entry| format!(" by {}", entry.list));
     match (contact.outcome, contact.reason.as_str()) {
         (Outcome::Passed, "no_match") => "passed".to_owned(),
         (Outcome::Passed, reason) => format!("passed: {reason}"),
-        (Outcome::WouldDrop, reason) => format!("WOULD DROP: {reason}"),
-        (Outcome::Dropped, reason) => format!("DROPPED: {reason}"),
+        (Outcome::WouldDrop, reason) => format!("WOULD DROP: {reason}{list}"),
+        (Outcome::Dropped, reason) => format!("DROPPED: {reason}{list}"),
     }
 }
 
@@ -96,11 +98,17 @@ pub(super) fn csv(report: &CamerasReport) -> String {
         "passed_minutes",
         "would_drop_minutes",
         "dropped_minutes",
+        "list",
+        "prefix",
+        "origin_as",
+        "basis",
         "source",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for camera in &report.cameras {
         rows.extend(camera.contacts.iter().map(|contact| {
+            let listed =
+                |of: fn(&Named) -> String| contact.listed.as_ref().map_or(String::new(), of);
             vec![
                 camera.name.clone(),
                 camera.address.to_string(),
@@ -119,6 +127,10 @@ pub(super) fn csv(report: &CamerasReport) -> String {
                 contact.passed.to_string(),
                 contact.would_drop.to_string(),
                 contact.dropped.to_string(),
+                listed(|entry| entry.list.clone()),
+                listed(|entry| entry.prefix.clone()),
+                listed(|entry| entry.origin_as.map_or(String::new(), |asn| asn.to_string())),
+                listed(|entry| entry.basis.clone()),
                 report.source.clone(),
             ]
         }));

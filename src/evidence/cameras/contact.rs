@@ -91,6 +91,16 @@ impl Talk {
         new
     }
 
+    /// Something of it was dropped, or would have been.
+    pub(super) fn was_stopped(&self) -> bool {
+        self.dropped + self.would_drop > 0
+    }
+
+    /// A list decided last, and it was not to pass.
+    pub(super) fn was_listed(&self) -> bool {
+        self.outcome != Outcome::Passed && matches!(self.reason.as_ref(), "blocked" | "embedded")
+    }
+
     fn count(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Passed => self.passed += 1,

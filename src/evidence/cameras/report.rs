@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cameras, Contact, NoRoom, Outcome, Sender, Stopped, service};
-use crate::config::Mac;
+use super::{Cameras, Contact, NoRoom, Outcome, Sender, Stopped, Talk, service};
+use crate::config::{Mac, Mode};
+use crate::explain::{self, Named};
 use crate::failure::{ExitStatus, Failure};
 use crate::ruleset::Ruleset;
+use crate::verdict::Verdict;
 
 /// The name of cameras that the configuration does not name.
 pub const OTHER: &str = "_other";
@@ -107,6 +109,10 @@ pub struct ContactReport {
     pub would_drop: u64,
     /// Flow minutes that were dropped.
     pub dropped: u64,
+    /// The entry of a block list that decided, as the rule set in force has it; null: no list decided, or none names
+    /// the destination any more.
+    #[serde(default)]
+    pub listed: Option<Named>,
 }
 
 impl CamerasReport {
@@ -157,7 +163,12 @@ impl CamerasReport {
     ///
     /// # Errors
     /// 2 where nobody is called so and no such address was seen.
-    pub fn only(mut self, cameras: &Cameras, name: &str) -> Result<CamerasReport, Failure> {
+    pub fn only(
+        mut self,
+        cameras: &Cameras,
+        rules: &Ruleset,
+        name: &str,
+    ) -> Result<CamerasReport, Failure> {
         let address = name.parse::<IpAddr>().ok();
         let wanted = |row: &CameraReport| match address {
             Some(address) => row.address == address,
@@ -172,24 +183,47 @@ impl CamerasReport {
             return Err(Failure::new(ExitStatus::Usage, message));
         }
         for row in &mut self.cameras {
-            let sender = cameras.sender(&row.address);
-            let contacts = sender.into_iter().flat_map(Sender::contacts);
-            row.contacts = contacts
-                .map(|(contact, talk)| ContactReport {
-                    contact: *contact,
-                    what: service(contact.protocol, contact.service),
-                    first: talk.first,
-                    last: talk.last,
-                    outcome: talk.outcome,
-                    reason: talk.reason.to_string(),
-                    passed: talk.passed,
-                    would_drop: talk.would_drop,
-                    dropped: talk.dropped,
-                })
-                .collect();
+            row.add_contacts(cameras, rules, |_| true);
         }
         Ok(self)
     }
+
+    /// Only those of whom something was stopped, with where it was to go; and those whose address was forged.
+    pub fn stopped(mut self, cameras: &Cameras, rules: &Ruleset) -> CamerasReport {
+        for row in &mut self.cameras {
+            row.add_contacts(cameras, rules, Talk::was_stopped);
+        }
+        self.cameras.retain(|row| !row.contacts.is_empty() || row.forged_minutes > 0);
+        self
+    }
+}
+
+impl ContactReport {
+    fn of(rules: &Ruleset, sender: IpAddr, contact: &Contact, talk: &Talk) -> ContactReport {
+        ContactReport {
+            contact: *contact,
+            what: service(contact.protocol, contact.service),
+            first: talk.first,
+            last: talk.last,
+            outcome: talk.outcome,
+            reason: talk.reason.to_string(),
+            passed: talk.passed,
+            would_drop: talk.would_drop,
+            dropped: talk.dropped,
+            listed: match talk.was_listed() {
+                true => blocks(rules, sender, contact.destination),
+                false => None,
+            },
+        }
+    }
+}
+
+/// What blocks this destination for this sender.
+fn blocks(rules: &Ruleset, sender: IpAddr, destination: IpAddr) -> Option<Named> {
+    let sender = sender.to_string();
+    let answer =
+        explain::explain(rules, Mode::Enforce, explain::RUNNING, destination, Some(&sender));
+    answer.ok().filter(|answer| answer.verdict == Verdict::Drop.to_string())?.winner
 }
 
 impl CameraReport {
@@ -225,5 +259,103 @@ impl CameraReport {
             only_forged: sender.is_some_and(|sender| !sender.genuine),
             contacts: Vec::new(),
         }
+    }
+
+    /// Adds what it sent to, as far as it is wanted.
+    fn add_contacts(&mut self, cameras: &Cameras, rules: &Ruleset, wanted: impl Fn(&Talk) -> bool) {
+        let contacts = cameras.sender(&self.address).into_iter().flat_map(Sender::contacts);
+        self.contacts = contacts
+            .filter(|(_, talk)| wanted(talk))
+            .map(|(contact, talk)| ContactReport::of(rules, self.address, contact, talk))
+            .collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::config::samples::Folder;
+    use crate::counters::{Service, Sighting};
+    use crate::packet::Addresses;
+    use crate::verdict::{Forgery, Reason};
+
+    /// To an address of 203.0.113.0/24, from 192.0.2.3.
+    fn to(last: u8, reason: Reason, dropped: bool) -> Sighting {
+        let (source, destination) = (Ipv4Addr::new(192, 0, 2, 3), Ipv4Addr::new(203, 0, 113, last));
+        Sighting {
+            addresses: Addresses::V4 { source, destination },
+            protocol: 17,
+            service: Service::At(123),
+            mac: None,
+            interface: 0,
+            reason,
+            dropped,
+        }
+    }
+
+    #[test]
+    fn what_was_stopped_is_told_with_camera_destination_list_and_basis() {
+        let folder = Folder::new();
+        folder.write("blocked.txt", "203.0.113.0/25\n");
+        folder.write("exempt.txt", "203.0.113.20\n");
+        let list = |name: &str, action: &str| {
+            format!(
+                "[[list]]\nname = \"{name}\"\npath = \"{name}.txt\"\nkind = \"prefix\"\naction = \"{action}\"\n\
+                 basis = {{ issuer = \"City\", number = \"7\", date = 2026-06-17 }}\n"
+            )
+        };
+        let text = format!(
+            "[cameras]\ninterfaces = [\"cam0\"]\n[[camera]]\nname = \"gate-3\"\naddress = \"192.0.2.3\"\n{}{}",
+            list("blocked", "block"),
+            list("exempt", "allow")
+        );
+        let rules = Ruleset::load(&folder.load(&text).unwrap(), |_| Some(0), None).unwrap();
+        let mut cameras = Cameras::new(1);
+        for (at, sighting) in [
+            to(1, Reason::Blocked, true),
+            to(2, Reason::Blocked, false),
+            // The control: what passed is in `show` and not here.
+            to(3, Reason::NoMatch, false),
+            // Blocked then; a list exempts it now.
+            to(20, Reason::Blocked, true),
+            // No list names it now, or did.
+            to(200, Reason::Blocked, true),
+            to(201, Reason::NotAllowed, true),
+            to(9, Reason::Forged(Forgery::Mac), true),
+        ]
+        .iter()
+        .enumerate()
+        {
+            cameras.note(sighting, true, None, 10 + at as u64);
+        }
+        let all = || CamerasReport::all(&cameras, &rules, explain::RUNNING, 60, |_| None);
+        let stopped = all().stopped(&cameras, &rules);
+        let [camera] = &stopped.cameras[..] else { panic!("{stopped:?}") };
+        assert_eq!((camera.name.as_str(), camera.forged_minutes), ("gate-3", 1));
+        let told: Vec<(String, Outcome, String)> = camera
+            .contacts
+            .iter()
+            .map(|one| {
+                let listed = one.listed.as_ref();
+                let listed = listed.map(|entry| format!("{}: {}", entry.list, entry.basis));
+                let listed = listed.unwrap_or_default();
+                (one.contact.destination.to_string(), one.outcome, listed)
+            })
+            .collect();
+        let by = "blocked: City 7, 2026-06-17".to_owned();
+        assert_eq!(
+            told,
+            [
+                ("203.0.113.1".to_owned(), Outcome::Dropped, by.clone()),
+                ("203.0.113.2".to_owned(), Outcome::WouldDrop, by),
+                ("203.0.113.20".to_owned(), Outcome::Dropped, String::new()),
+                ("203.0.113.200".to_owned(), Outcome::Dropped, String::new()),
+                ("203.0.113.201".to_owned(), Outcome::Dropped, String::new()),
+            ]
+        );
+        let shown = all().only(&cameras, &rules, "gate-3").unwrap();
+        assert_eq!(shown.cameras[0].contacts.len(), 6);
     }
 }

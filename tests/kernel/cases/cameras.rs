@@ -94,6 +94,19 @@ pub(super) fn learn(bench: &Bench<'_>) -> Res {
         return Err(format!("kordon cameras does not mark the second one:\n{table}"));
     }
 
+    // Who tried to reach whom, by which list, on what basis: in one command, and nobody who was not stopped.
+    let stopped = json(&site, "cameras stopped")?;
+    let told = camera(&stopped, CAMERA).ok_or("what was stopped names no camera")?;
+    let to = told["contacts"].as_array().map_or(&[][..], Vec::as_slice);
+    let [to] = to else { return Err(format!("stopped: {stopped}")) };
+    expect("its name", &told["name"], "gate-3")?;
+    expect("whom it tried to reach", &to["destination"], BLOCKED.to_string())?;
+    expect("the list", &to["listed"]["list"], "blocked")?;
+    expect("the basis", &to["listed"]["basis"], "Test Office 1, 2026-01-01")?;
+    if camera(&stopped, SECOND).is_some() {
+        return Err(format!("nothing of the second one was stopped: {stopped}"));
+    }
+
     // Exactly what was used, by whoever is asked about.
     let (used, other) = (ALLOWED.to_string(), UNLISTED.to_string());
     let proposal = json(&site, "cameras learn gate-3")?;
