@@ -141,6 +141,12 @@ fn remarks(args: &Args, links: &[networks::Link], cameras: &[IpNet]) -> Vec<Stri
         some => {
             let some: Vec<String> = some.iter().map(IpNet::to_string).collect();
             remarks.push(format!("camera networks: {}", some.join(", ")));
+            remarks.extend(networks::left_out(name, links, cameras).iter().map(|net| {
+                format!(
+                    "note: {name} also has {net}, which is none of them: what comes from there is taken for \
+                     forged; if cameras are in it: --cameras {net}"
+                )
+            }));
         }
     }
     let others: Vec<String> = links

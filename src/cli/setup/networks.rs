@@ -66,6 +66,13 @@ pub(super) fn of_cameras(name: &str, links: &[Link]) -> Vec<IpNet> {
         .collect()
 }
 
+/// The networks of this interface from which nothing would be a camera's.
+pub(super) fn left_out(name: &str, links: &[Link], cameras: &[IpNet]) -> Vec<IpNet> {
+    let own = links.iter().filter(|link| link.name == name).flat_map(|link| &link.networks);
+    let among = |net: &IpNet| cameras.iter().any(|one| one.contains(net) || net.contains(one));
+    own.filter(|net| !among(net)).copied().collect()
+}
+
 /// Whether the default route of either family leaves by this interface.
 pub(super) fn has_default_route(name: &str) -> bool {
     let v4 = std::fs::read_to_string("/proc/self/net/route").unwrap_or_default();
@@ -107,6 +114,21 @@ mod tests {
             of_cameras("vlan20", &links).iter().map(IpNet::to_string).collect();
         assert_eq!(cameras, ["192.0.2.0/25", "2001:db8:1::/64"]);
         assert_eq!(of_cameras("vlan30", &links), Vec::<IpNet>::new());
+    }
+
+    #[test]
+    fn a_network_of_the_interface_that_is_no_cameras_is_named() {
+        let links = [
+            link("eth0", &["198.51.100.0/24"]),
+            link("vlan20", &["192.0.2.0/25", "2001:db8:1::/64"]),
+        ];
+        let left = |cameras: &[&str]| {
+            let cameras: Vec<IpNet> = cameras.iter().map(|net| net.parse().unwrap()).collect();
+            let left = left_out("vlan20", &links, &cameras);
+            left.iter().map(IpNet::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&["192.0.2.0/25"]), ["2001:db8:1::/64"]);
+        assert_eq!(left(&["192.0.2.0/26", "2001:db8::/32"]), Vec::<String>::new());
     }
 
     #[test]
