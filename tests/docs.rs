@@ -5,6 +5,7 @@
 #[path = "documented/mod.rs"]
 mod documented;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -362,6 +363,42 @@ fn command_lines_are_found_in_blocks_with_and_without_a_prompt() {
 }
 
 /// Each row of the failure table names the test that shows it, or says in brackets why there is none.
+/// The names that the source gives to threads: what begins with `kordon-` on a line that spawns or names one.
+fn threads() -> BTreeSet<String> {
+    let sources = tracked().into_iter().filter(|path| path.starts_with(root().join("src")));
+    let sources =
+        sources.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let texts: Vec<String> = sources.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let naming = lines.filter(|line| {
+        ["spawn(\"", "spawn(&format!(\"", ".name(\"", "const NAME: "]
+            .iter()
+            .any(|word| line.contains(word))
+    });
+    let names = naming.filter_map(|line| {
+        let rest = line.split_once("\"kordon-")?.1;
+        let end = rest.find(['"', '{'])?;
+        Some(format!("kordon-{}", &rest[..end]))
+    });
+    names.collect()
+}
+
+#[test]
+fn every_thread_is_named_in_the_tour() {
+    let threads = threads();
+    // The control: the one that matters most, and the one whose name is a constant.
+    for known in ["kordon-queue-", "kordon-aside"] {
+        assert!(threads.contains(known), "{known} is not among {threads:?}");
+    }
+    let tour = read("docs/architecture.md");
+    for thread in &threads {
+        assert!(
+            tour.contains(&format!("| `{thread}")),
+            "docs/architecture.md does not name {thread}"
+        );
+    }
+}
+
 #[test]
 fn every_row_of_the_failure_table_names_its_test() {
     let text = read("docs/security.md");
