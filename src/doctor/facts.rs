@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Uid, User, getgrouplist};
 
 use super::listing::fits;
@@ -50,6 +51,8 @@ pub struct Facts {
     pub ways: Vec<Way>,
     /// Whom they shall be readable for.
     pub reader: Option<Reader>,
+    /// The folder of what shall outlive the daemon, and the room there; `None` where it cannot be asked about.
+    pub state: Option<(PathBuf, Option<Room>)>,
     /// Configured interfaces that there are.
     pub interfaces: Vec<String>,
     /// Configured interfaces that there are not.
@@ -109,6 +112,15 @@ pub struct Step {
     pub gid: u32,
     /// The low bits of its mode.
     pub mode: u32,
+}
+
+/// What a file system has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Nothing can be written.
+    pub read_only: bool,
+    /// Bytes that an ordinary user may still write.
+    pub free: u64,
 }
 
 /// Somebody who reads.
@@ -185,6 +197,7 @@ pub fn gather(config: &Path, socket: &Path) -> Facts {
             files.map(|file| way(&file)).collect()
         }),
         reader: reader(status.as_ref().ok()),
+        state: of_config.map(|config| (config.state_folder.clone(), room(&config.state_folder))),
         enslaved: netfilter::enslaved(&interfaces).unwrap_or_default(),
         sysctls: sysctls(&interfaces),
         queue_table: fs::read_to_string("/proc/self/net/netfilter/nfnetlink_queue").ok(),
@@ -207,6 +220,14 @@ pub fn gather(config: &Path, socket: &Path) -> Facts {
         status,
         config,
     }
+}
+
+fn room(folder: &Path) -> Option<Room> {
+    let asked = statvfs(folder).ok()?;
+    Some(Room {
+        read_only: asked.flags().contains(FsFlags::ST_RDONLY),
+        free: asked.blocks_available().saturating_mul(asked.fragment_size()),
+    })
 }
 
 /// Each folder above a file, and the file, links followed.

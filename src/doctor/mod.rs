@@ -82,6 +82,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     }
     system::lists(facts, &mut findings);
     system::readable(facts, &mut findings);
+    system::state(facts, &mut findings);
     system::interfaces(facts, &mut findings);
     system::sysctls(facts, &mut findings);
     system::buffers(facts, &mut findings);

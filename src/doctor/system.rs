@@ -132,6 +132,42 @@ pub(super) fn readable(facts: &Facts, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Two rule sets with the full routing table and what else is kept take so many bytes (docs/operations.md, Sizing).
+const STATE: u64 = 64 << 20;
+/// Not even the mode can be counted upon to be kept.
+const NOTHING: u64 = 1 << 20;
+
+/// What shall outlive the daemon can be written.
+pub(super) fn state(facts: &Facts, findings: &mut Vec<Finding>) {
+    const SUBJECT: &str = "state";
+    const LOST: &str = "a mode or an entry set by command, and the last good rule set, are not kept for the next start";
+    let Some((folder, room)) = &facts.state else { return };
+    let folder = folder.display();
+    findings.push(match room {
+        None => Finding::warn(
+            SUBJECT,
+            format!("{folder}: cannot be looked at, or is not there: {LOST}"),
+            format!("systemd-tmpfiles --create; ls -ld {folder}"),
+        ),
+        Some(room) if room.read_only => Finding::fail(
+            SUBJECT,
+            format!("{folder} is mounted read-only: {LOST}"),
+            format!("findmnt -T {folder}, then mount it for writing"),
+        ),
+        Some(room) if room.free < NOTHING => Finding::fail(
+            SUBJECT,
+            format!("no room in {folder}: {LOST}"),
+            format!("df -h {folder}"),
+        ),
+        Some(room) if room.free < STATE => Finding::warn(
+            SUBJECT,
+            format!("{} MiB left for {folder}: soon {LOST}", room.free >> 20),
+            format!("df -h {folder}"),
+        ),
+        Some(_) => Finding::pass(SUBJECT, format!("{folder} has room")),
+    });
+}
+
 /// What keeps somebody from a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Obstacle {

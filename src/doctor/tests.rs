@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::facts::{Lists, Reader, Step, Way};
+use super::facts::{Lists, Reader, Room, Step, Way};
 use super::marks::{iptables_touches, nft_touches};
 use super::queueing::{iptables_queue, nft_queue};
 use super::system::{Obstacle, obstacle};
@@ -95,6 +95,10 @@ fn good() -> Facts {
             gids: vec![990],
             capabilities: Some(1 << 12),
         }),
+        state: Some((
+            PathBuf::from("/var/lib/kordon"),
+            Some(Room { read_only: false, free: 1 << 30 }),
+        )),
         interfaces: vec!["vlan20".to_owned()],
         missing_interfaces: Vec::new(),
         enslaved: Vec::new(),
@@ -241,6 +245,20 @@ fn a_file_that_the_daemons_user_cannot_read_is_found() {
     let found = with(|facts| facts.ways[0].steps[2].1 = None);
     one(&found, "files", Outcome::Skip, "/etc/kordon/kordon.toml");
     one(&with(|facts| facts.reader = None), "files", Outcome::Warn, "no user kordon");
+}
+
+#[test]
+fn state_that_cannot_be_kept_is_found() {
+    use Outcome::{Fail, Warn};
+    let found = |room: Option<Room>| {
+        with(|facts| facts.state = Some((PathBuf::from("/var/lib/kordon"), room)))
+    };
+    let room = |read_only, free| found(Some(Room { read_only, free }));
+    one(&room(true, 1 << 30), "state", Fail, "/var/lib/kordon is mounted read-only");
+    one(&room(false, 0), "state", Fail, "no room in /var/lib/kordon");
+    one(&room(false, 20 << 20), "state", Warn, "20 MiB left");
+    one(&found(None), "state", Warn, "not there");
+    assert!(room(false, 64 << 20).is_empty());
 }
 
 #[test]

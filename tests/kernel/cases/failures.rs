@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::lab::topology::*;
-use crate::lab::{Context, Res, rules, wait_until};
+use crate::lab::{Context, Res, process, rules, wait_until};
 use crate::{Bench, Site};
 
 const N: u32 = 20;
@@ -256,4 +256,63 @@ pub(super) fn service_manager(bench: &Bench<'_>) -> Res {
     let stopped = std::iter::repeat_with(&next).take(20).flatten().any(|said| said == "STOPPING=1");
     let _ = std::fs::remove_dir_all(&folder);
     if stopped { Ok(()) } else { Err("the daemon did not say that it stops".to_owned()) }
+}
+
+/// Mounted over the state folder, so that nothing can be written there; gone when it is dropped.
+struct ReadOnly(String);
+
+impl ReadOnly {
+    fn over(site: &Site) -> Res<Self> {
+        let folder = site.folder().join("state").display().to_string();
+        process::tool("mount", &["-t", "tmpfs", "-o", "ro", "none", &folder])?;
+        Ok(ReadOnly(folder))
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _ = process::tool("umount", &[&self.0]);
+    }
+}
+
+/// A full disk or one that became read-only costs what would have been kept, and no judgement.
+pub(super) fn state_not_written(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let mut daemon = site.start()?;
+    let add = format!("block add {ALLOWED}/32 --ttl 1h --why test --config kordon.toml");
+    let remove = format!("block remove {ALLOWED}/32 --config kordon.toml");
+    let doctor = || site.kordon("doctor --config kordon.toml").map(|output| output.stdout);
+    // The control: where the folder can be written, it is kept, and nobody complains.
+    let said = site.kordon(&add)?;
+    if said.code != Some(0) || said.said().contains("NOT KEPT") || doctor()?.contains("FAIL  state")
+    {
+        return Err(format!("with a good folder: {}; {}", said.said(), doctor()?));
+    }
+    site.kordon_ok(&remove)?;
+    let mounted = ReadOnly::over(&site)?;
+    bench.lab.passes(ALLOWED, N)?;
+    let said = site.kordon(&add)?;
+    let all = format!("{}{}", said.stdout, said.stderr);
+    if said.code != Some(0) || !all.contains("NOT KEPT for the next start") {
+        return Err(format!("with a folder that cannot be written: {}", said.said()));
+    }
+    bench.lab.blocked(ALLOWED, N)?;
+    let found = doctor()?;
+    if !found.contains("is mounted read-only") {
+        return Err(format!("doctor does not name the folder:\n{found}"));
+    }
+    site.add_to_list("blocked", &format!("{UNLISTED}/32\n"))?;
+    site.kordon_ok("reload --config kordon.toml")?;
+    bench.lab.blocked(UNLISTED, N)?;
+    daemon.signal(Signal::SIGTERM)?;
+    daemon.wait_end()?;
+    drop(daemon);
+    bench.lab.nothing_passes(&BOTH, N)?;
+    // A start goes by the files alone.
+    let daemon = site.start()?;
+    BOTH.into_iter().try_for_each(|to| bench.lab.passes(to, N))?;
+    bench.lab.blocked(UNLISTED, N)?;
+    bench.lab.blocked(BLOCKED, N)?;
+    drop((daemon, mounted));
+    Ok(())
 }

@@ -72,6 +72,10 @@ pub(crate) const CASES: &[Case] = &[
     verdict("several_queues_judge_alike", verdicts::several_queues),
     verdict("all_but_trusted_interfaces_are_cameras", verdicts::trusted_interfaces),
     verdict("camera_networks_alone_are_enough", verdicts::networks_only),
+    once(
+        "interface_that_is_not_there_is_named_and_networks_are_judged_all_the_same",
+        verdicts::interface_that_is_not_there,
+    ),
     verdict("monitor_mode_passes_everything_and_counts", verdicts::monitor),
     verdict("why_agrees_with_the_receiver_1000_times", verdicts::why),
     verdict("embedded_addresses_are_looked_up", hidden::embedded_addresses),
@@ -115,6 +119,7 @@ pub(crate) const CASES: &[Case] = &[
     case("bad_input_is_refused_and_touches_nothing", refusals::bad_input),
     once("reload_that_changes_fixed_keys_is_refused", refusals::fixed_keys),
     case("commands_say_when_no_daemon_runs", refusals::not_running),
+    once("state_folder_that_cannot_be_written_stops_nothing", failures::state_not_written),
     once("stalled_packet_thread_ends_the_daemon", failures::stalled),
     once("packet_thread_that_ends_takes_the_daemon_along", failures::ended),
     once("service_manager_hears_of_start_life_and_stop", failures::service_manager),

@@ -144,6 +144,28 @@ pub(super) fn networks_only(bench: &Bench<'_>) -> Res {
     both_ways(bench, setup)
 }
 
+/// An interface that is not there, misspelt or renamed, is nobody's: what enters by another one is judged where a
+/// camera network names its source, and passes where none does. Both are said.
+pub(super) fn interface_that_is_not_there(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    (setup.interfaces, setup.networks) = (vec!["cam7"], Vec::new());
+    let site = crate::Site::new(setup)?;
+    let daemon = site.start()?;
+    bench.lab.passes(BLOCKED, N)?;
+    let checked = site.kordon_ok("check --config kordon.toml")?;
+    let examined = site.kordon("doctor --config kordon.toml")?;
+    for said in [&checked, &examined.stdout] {
+        if !said.contains("cam7: no such interface now") {
+            return Err(format!("nobody says that cam7 is not there:\n{said}"));
+        }
+    }
+    drop(daemon);
+    bench.lab.clean()?;
+    let mut setup = bench.setup();
+    setup.interfaces = vec!["cam7"];
+    both_ways(bench, setup)
+}
+
 fn both_ways(bench: &Bench<'_>, setup: crate::Setup) -> Res {
     let site = crate::Site::new(setup)?;
     let daemon = site.start()?;
