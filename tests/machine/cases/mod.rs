@@ -59,6 +59,7 @@ pub(crate) const GROUPS: &[Group] = &[
         cases: &[
             Case { name: "cameras_get_out_at_boot_without_kordon", run: boot::without_kordon },
             Case { name: "from_power_on_nothing_passes_unjudged", run: boot::with_kordon },
+            Case { name: "reboot_in_order_costs_a_moment", run: boot::through_a_reboot },
             Case { name: "gate_alone_is_closed_from_power_on", run: boot::with_the_gate_alone },
             Case {
                 name: "broken_configuration_at_boot_leaves_the_gate_closed",

@@ -43,7 +43,7 @@ fn in_force(gateway: &mut Gateway<'_>) -> Res {
 
 /// What kordon promises after a flush, on this machine: the promise is made where `nft` takes a few milliseconds. Here
 /// the processor is emulated, and putting the rules back takes two of its runs, a listing and a transaction.
-fn promise(gateway: &mut Gateway<'_>) -> Res<Duration> {
+pub(super) fn promise(gateway: &mut Gateway<'_>) -> Res<Duration> {
     let traffic = gateway.traffic(RATE)?;
     traffic.allowed.wait_arrival(Duration::from_secs(30))?;
     let mut runs = Vec::new();

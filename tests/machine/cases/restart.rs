@@ -55,10 +55,15 @@ fn report(
 
 pub(crate) fn planned(gateway: &mut Gateway<'_>) -> Res<String> {
     let result = through(gateway, |gateway, _| {
-        for _ in 0..3 {
-            gateway.ok("systemctl restart kordon")?;
+        let process = "systemctl show -p MainPID --value kordon";
+        for restart in ["systemctl restart kordon", "kordon restart", "systemctl restart kordon"] {
+            let before = gateway.ok(process)?;
+            gateway.ok(restart)?;
+            if gateway.ok(process)? == before {
+                return Err(format!("`{restart}` replaces no process"));
+            }
         }
-        Ok("3 restarts".to_owned())
+        Ok("3 restarts, one of them by `kordon restart`".to_owned())
     })?;
     report(gateway, 0, result)
 }
