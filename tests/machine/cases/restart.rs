@@ -69,14 +69,19 @@ pub(crate) fn planned(gateway: &mut Gateway<'_>) -> Res<String> {
 }
 
 pub(crate) fn killed(gateway: &mut Gateway<'_>) -> Res<String> {
+    let mut counted = 0;
     let result = through(gateway, |gateway, traffic| {
         let before = gateway.ok("systemctl show -p MainPID --value kordon")?;
         gateway.ok(&format!("kill -KILL {before}"))?;
         traffic.allowed.wait_arrival(Duration::from_secs(60))?;
         gateway.ok("until systemctl is-active -q kordon; do sleep 0.1; done")?;
-        let orphans = gateway.metric("kordon_queue_lost_packets_total")?;
-        Ok(format!("{orphans} counted as lost by its successor"))
+        counted = gateway.metric("kordon_queue_lost_packets_total")?;
+        Ok(format!("{counted} counted as lost by its successor, blocked ones among them"))
     })?;
+    let (lost, said) = (result.1, &result.3);
+    if u64::from(lost) > counted {
+        return Err(format!("{lost} packets lost, and {said}"));
+    }
     report(gateway, TWO_BATCHES, result)
 }
 
