@@ -77,10 +77,10 @@ pub(super) fn keys_stand(
     Err(Failure::new(
         ExitStatus::BadConfig,
         format!(
-            "{}: a reload cannot change {}: restart the daemon for that{}",
+            "{}: a reload cannot change {}: that takes `kordon restart`{}",
             path.display(),
             fixed.join(", "),
-            if fixed == ["mode"] { ", or use `kordon mode`" } else { "" }
+            if fixed == ["mode"] { " or `kordon mode`" } else { "" }
         ),
     ))
 }
