@@ -8,9 +8,12 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use super::{Place, check, output};
+use crate::config::Config;
 use crate::control::client;
 use crate::control::message::{Answer, Request, Status};
+use crate::doctor;
 use crate::failure::{ExitStatus, Failure};
+use crate::regular;
 
 /// Exists where systemd is the service manager (`sd_booted(3)`).
 const SYSTEMD: &str = "/run/systemd/system";
@@ -25,11 +28,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
-    if let Some(failure) = check::first_failure(place) {
+    let before = status(place);
+    let unreadable = || before.as_ref().and_then(|running| unreadable(place, running));
+    if let Some(failure) = check::first_failure(place).or_else(unreadable) {
         let message = format!("not restarted, what runs is left alone: {}", failure.message);
         return Err(Failure::new(failure.status, message));
     }
-    let before = status(place);
     if !Path::new(SYSTEMD).exists() {
         return Err(nobody_to_ask(place, before.as_ref()));
     }
@@ -51,6 +55,27 @@ fn status(place: &Place) -> Option<Status> {
         Ok(Answer::Status(status)) => Some(*status),
         Ok(_) | Err(_) => None,
     }
+}
+
+/// What root has just read, and the user that the daemon runs as may not.
+fn unreadable(place: &Place, running: &Status) -> Option<Failure> {
+    let reader = doctor::reader(Some(running))?;
+    if reader.uid == nix::unistd::geteuid().as_raw() {
+        return None;
+    }
+    let failure = doctor::as_reader(&reader, || read(place.config()))?.err()?;
+    let message = format!("{} for {}, whom the daemon runs as", failure.message, reader.name);
+    Some(Failure::new(failure.status, message))
+}
+
+/// Opens what a daemon with this configuration reads.
+fn read(config: &Path) -> Result<(), Failure> {
+    let config = Config::load(config)?;
+    let lists = config.lists.iter().map(|list| &list.path);
+    for path in lists.chain(config.origins.iter().map(|origin| &origin.path)) {
+        regular::open(path).map_err(|error| Failure::reading(path, &error))?;
+    }
+    Ok(())
 }
 
 /// Outside systemd: what to do instead.

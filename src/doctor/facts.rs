@@ -251,7 +251,7 @@ fn way(file: &Path) -> Way {
 }
 
 /// Whom the daemon runs as, or, where it does not run, the user that the service is to run as.
-fn reader(status: Option<&Status>) -> Option<Reader> {
+pub fn reader(status: Option<&Status>) -> Option<Reader> {
     let process = status.and_then(|status| {
         let text = fs::read_to_string(format!("/proc/{}/status", status.pid)).ok()?;
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));

@@ -9,6 +9,7 @@ mod marks;
 mod network;
 mod others;
 mod queueing;
+mod reading;
 mod system;
 mod ways;
 
@@ -17,8 +18,9 @@ use serde::Serialize;
 use crate::control::message::Status;
 use crate::failure::Failure;
 
-pub use facts::{Facts, gather};
+pub use facts::{Facts, Reader, gather, reader};
 pub use network::{Link, Route};
+pub use reading::as_reader;
 
 /// How one thing was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
