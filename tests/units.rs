@@ -102,6 +102,35 @@ fn the_units_are_clean() {
     assert!(folder.verify("ufw.service").is_err());
 }
 
+/// What is shipped for newer managers than this machine's may be: an older one names the key that it does not know.
+#[test]
+fn the_drop_in_for_newer_systemd_holds_one_setting_and_says_how_to_install_it() {
+    let name = "kordon-systemd-254.conf";
+    let text = unit(&format!("newer/{name}"));
+    let settings: Vec<&str> =
+        text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert_eq!(settings, ["[Service]", "FileDescriptorStorePreserve=yes"]);
+    let installed = "/etc/systemd/system/kordon.service.d/systemd-254.conf";
+    let manual = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    for said in [&text, &manual] {
+        assert!(said.contains(&format!("/usr/share/kordon/systemd/{name}")), "{said}");
+        assert!(said.contains(installed), "{said}");
+    }
+    let folder = Folder::new("newer");
+    let place = "kordon.service.d/systemd-254.conf";
+    folder.write(place, &text);
+    if let Err(said) = folder.verify("kordon.service") {
+        let complaints: Vec<&str> = said.lines().filter(|line| line.contains(place)).collect();
+        let unknown = |line: &&str| {
+            line.contains("Unknown key") && line.contains("FileDescriptorStorePreserve")
+        };
+        assert!(complaints.len() == 1 && complaints.iter().all(unknown), "{said}");
+    }
+    // The control: it is read.
+    folder.write(place, &text.replace("[Service]", "[Service]\nTyp=notify"));
+    assert!(folder.verify("kordon.service").is_err_and(|said| said.contains("Typ")));
+}
+
 #[test]
 fn the_units_expose_little() {
     let folder = Folder::new("exposure");
