@@ -178,9 +178,13 @@ fn version() -> String {
 /// A digest of what the configuration says about what is blocked. Keys that are not serialized have no part in how
 /// lists and origin tables are read.
 fn configured(config: &Config) -> Result<u64, Failure> {
+    Ok(digest(&made_for(config)?))
+}
+
+fn made_for(config: &Config) -> Result<Vec<u8>, Failure> {
     let Config { lists, origins, groups, recorders, local, .. } = config;
     let networks = &config.cameras.networks;
-    Ok(digest(&json(&(lists, origins, groups, recorders, local, networks))?))
+    json(&(lists, origins, groups, recorders, local, networks))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Failure> {

@@ -212,6 +212,32 @@ fn layout_is_the_one_that_its_number_stands_for() {
     );
 }
 
+/// Whoever makes this test fail has every gateway read its lists before it judges, at the upgrade that brings it, and
+/// none has a last good rule set. A new key is to have no word here where it is not set (`skip_serializing_if`).
+#[test]
+fn what_a_snapshot_is_made_for_is_said_in_the_words_of_earlier_versions() {
+    let site = Site::new();
+    let mut config = site.config();
+    config.lists.truncate(1);
+    config.lists[0].path = "a.txt".into();
+    config.origins[0].path = "o.csv".into();
+    config.groups.truncate(1);
+    (config.groups[0].name, config.groups[0].title) = ("g".to_owned(), "G".to_owned());
+    config.groups[0].asns = vec![64500];
+    config.recorders =
+        vec![crate::config::Recorder { name: "r".to_owned(), address: [192, 0, 2, 7].into() }];
+    config.local = vec!["192.0.2.0/24".parse().unwrap()];
+    config.cameras.networks = vec!["2001:db8::/32".parse().unwrap()];
+    let expected = concat!(
+        r#"[[{"name":"a","path":"a.txt","kind":"prefix","format":"auto","action":"block","basis":{"issuer":"Office","#,
+        r#""number":"7","date":"2026-01-02","note":"n"},"review_by":null,"allow_wide":false,"keep_local":false,"#,
+        r#""at_least":1,"hold_down":{"secs":1209600,"nanos":0},"max_shrink":50,"max_growth":300,"max_rejected":0}],"#,
+        r#"[{"name":"o","path":"o.csv","format":"csv"}],[{"name":"g","title":"G","asns":[64500]}],"#,
+        r#"[{"name":"r","address":"192.0.2.7"}],["192.0.2.0/24"],["2001:db8::/32"]]"#,
+    );
+    assert_eq!(String::from_utf8(made_for(&config).unwrap()).unwrap(), expected);
+}
+
 #[test]
 fn file_of_the_rule_set_before_is_of_the_last_change_or_not_there() {
     let site = Site::new();
