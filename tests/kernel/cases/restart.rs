@@ -362,7 +362,12 @@ pub(super) fn damaged(bench: &Bench<'_>) -> Res {
         damage(&mut bytes);
         manager.end(Signal::SIGTERM)?;
         std::fs::write(&path, bytes).context("the snapshot")?;
+        let mut waiting = [bench.lab.stream(ALLOWED)?, bench.lab.stream(BLOCKED)?];
+        waiting.iter_mut().try_for_each(|stream| stream.send_many(N))?;
         manager.start()?;
+        // They waited until the lists were read.
+        bench.lab.all_arrived(&waiting[0])?;
+        bench.lab.none_arrived(&waiting[1])?;
         let log = manager.daemon()?.log();
         if !log.contains(&format!("state/ruleset.bin: {said}: ignored")) {
             return Err(format!("{said} is not said:\n{log}"));
