@@ -6,16 +6,20 @@
 //! reached the server. In each round the contestants come in another order.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kordon::config::{Action, Mode};
-use kordon::counters::{Account, CameraPlaces, Shard, Sightings, events, sightings};
+use kordon::counters::{
+    Account, CameraPlaces, Reported, Reports, Service, Shard, Sighting, Sightings, events,
+    sightings,
+};
+use kordon::packet::Addresses;
 use kordon::queue::{NativeQueue, NfqQueue, PacketQueue, QueueSettings};
 use kordon::ruleset::{Follower, Published};
 use kordon::stance::{Stance, Terms};
-use kordon::verdict::Mark;
+use kordon::verdict::{Mark, Reason};
 use kordon::worker::Worker;
 use serde_json::{Map, Value, json};
 
@@ -309,11 +313,30 @@ impl Drain {
 
 pub(super) fn worker<Q: PacketQueue>(queue: Q, rules: &Arc<Published>) -> Worker<Q> {
     let cameras = Arc::new(CameraPlaces::new(&[]));
-    // Nothing is blocked, so there are no events; sightings of a turn have room in their ring, and nobody takes them.
+    // Nothing is blocked, so there are no events; there is room for the sightings of a turn, and nobody takes them.
     let account = Account::new(Arc::new(Shard::new(0)), cameras, events().way(), Mode::Enforce);
     let (rules, stance) = (Follower::new(Arc::clone(rules)), Arc::new(Stance::new(Terms::CLOSED)));
-    let sighted = Sightings::new(sightings().way());
+    let sighted = Sightings::new(worn(&mut sightings()));
     Worker::new(queue, rules, account, sighted, Instant::now(), stance, settings().accept_mark)
+}
+
+/// A way all of whose room was used before, as that of a daemon that has run for a while: the kernel gives memory only when
+/// it is first written to.
+fn worn(sightings: &mut Reported<Sighting>) -> Reports<Sighting> {
+    let mut way = sightings.way();
+    let nobody = Ipv4Addr::UNSPECIFIED;
+    let sighting = Sighting {
+        addresses: Addresses::V4 { source: nobody, destination: nobody },
+        protocol: 0,
+        service: Service::None,
+        mac: None,
+        interface: 0,
+        reason: Reason::NoMatch,
+        dropped: false,
+    };
+    while way.send(sighting) {}
+    sightings.for_each(drop);
+    way
 }
 
 /// Packets that reached the first server.
