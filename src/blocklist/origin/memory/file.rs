@@ -34,8 +34,9 @@ pub(super) fn read(folder: &Path) -> Result<Memory, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Memory::default()),
         Err(error) => return Err(Failure::reading(&path, &error).message),
     };
-    let ours = found.uid() == 0 || found.uid() == nix::unistd::geteuid().as_raw();
-    if !ours || found.mode() & 0o022 != 0 {
+    let held =
+        std::fs::metadata(folder).map_err(|error| Failure::reading(folder, &error).message)?;
+    if !is_ours(nix::unistd::geteuid().as_raw(), owner(&found), owner(&held)) {
         return Err(say(&"not a file that only this user and root may write"));
     }
     let mut text = String::new();
@@ -45,6 +46,20 @@ pub(super) fn read(folder: &Path) -> Result<Memory, String> {
         })
         .map_err(|failure| failure.message)?;
     decode(&text).ok_or_else(|| say(&"damaged"))
+}
+
+/// Whose something is, and whether nobody else may write it.
+type Owner = (u32, bool);
+
+fn owner(found: &std::fs::Metadata) -> Owner {
+    (found.uid(), found.mode() & 0o022 == 0)
+}
+
+/// Whether `user` believes a file: its own, or root's. Root, who checks what a daemon without root will do, also believes
+/// the owner of the state folder, who can put any file there.
+fn is_ours(user: u32, file: Owner, folder: Owner) -> bool {
+    let (by, alone) = file;
+    alone && (by == 0 || by == user || (user == 0 && folder == (by, true)))
 }
 
 pub(super) fn write(memory: &Memory, folder: &Path) -> Result<(), Failure> {
@@ -131,4 +146,28 @@ fn decode_record(text: &str) -> Option<Record> {
 fn digest(bytes: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ours;
+
+    #[test]
+    fn root_believes_what_the_owner_of_the_state_folder_wrote_and_others_only_themselves_and_root()
+    {
+        const DAEMON: u32 = 995;
+        let (alone, shared) = (true, false);
+        assert!(is_ours(DAEMON, (DAEMON, alone), (DAEMON, alone)));
+        assert!(is_ours(DAEMON, (0, alone), (DAEMON, alone)));
+        assert!(is_ours(0, (DAEMON, alone), (DAEMON, alone)));
+        for (user, file, folder) in [
+            (0, (1000, alone), (DAEMON, alone)),
+            (0, (DAEMON, alone), (DAEMON, shared)),
+            (0, (DAEMON, shared), (DAEMON, alone)),
+            (1000, (DAEMON, alone), (DAEMON, alone)),
+            (DAEMON, (1000, alone), (1000, alone)),
+        ] {
+            assert!(!is_ours(user, file, folder), "{user} {file:?} {folder:?}");
+        }
+    }
 }
