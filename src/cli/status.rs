@@ -178,10 +178,21 @@ pub(super) fn mode(status: &Status) -> Vec<Vec<String>> {
         rows.push(row("", text));
     }
     if let Some(unconfirmed) = &status.mode_unconfirmed {
+        let text = match unconfirmed.until > status.now {
+            true => format!(
+                "UNCONFIRMED: back to {} in {} unless `kordon mode confirm`",
+                unconfirmed.back_to,
+                left(unconfirmed.until)
+            ),
+            false => format!("UNCONFIRMED: going back to {} now", unconfirmed.back_to),
+        };
+        rows.push(row("", text));
+    }
+    if let Some(back) = &status.mode_went_back {
+        let ago = span(status.now.saturating_sub(back.at));
+        let from = &back.from;
         let text = format!(
-            "UNCONFIRMED: back to {} in {} unless `kordon mode confirm`",
-            unconfirmed.back_to,
-            left(unconfirmed.until)
+            "WENT BACK by itself {ago} ago: nobody confirmed {from} (kordon mode {from}, then kordon mode confirm)"
         );
         rows.push(row("", text));
     }

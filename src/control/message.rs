@@ -14,8 +14,8 @@ use crate::explain::{Comparison, Explanation, ListReports, OriginExplanation, Pr
 use crate::failure::{ExitStatus, Failure};
 
 pub use status::{
-    CameraStatus, ListStatus, ModeSet, ModeUnconfirmed, Paused, PolicyStatus, QueueStatus,
-    RulesStatus, Status, TrafficStatus,
+    CameraStatus, ListStatus, ModeSet, ModeUnconfirmed, ModeWentBack, Paused, PolicyStatus,
+    QueueStatus, RulesStatus, Status, TrafficStatus,
 };
 
 /// The longest request, in bytes.

@@ -16,7 +16,7 @@ use crate::control::server::ModeClerk;
 use crate::failure::{ExitStatus, Failure};
 use crate::stance::{Stance, Terms};
 use crate::telemetry::Observed;
-use crate::telemetry::standing::{Pause, Set, Unconfirmed};
+use crate::telemetry::standing::{Pause, Set, Unconfirmed, WentBack};
 
 /// The longest pause, and the longest time to confirm: a day.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -99,7 +99,8 @@ impl Helm {
         let before = self.observed.standing();
         let back_to = before.unconfirmed.map_or(before.mode, |unconfirmed| unconfirmed.back_to);
         // What is confirmed already needs no second confirmation.
-        let within = within.filter(|_| back_to != mode);
+        let needless = within.is_some() && back_to == mode;
+        let within = within.filter(|_| !needless);
         let set_before = match before.unconfirmed {
             Some(_) => due.set_before.take(),
             None => before.set.clone(),
@@ -119,6 +120,7 @@ impl Helm {
             standing.set = Some(Set { by: caller.to_string(), at, why: why.to_owned() });
             standing.unconfirmed =
                 within.map(|within| Unconfirmed { until: at + within.as_secs(), back_to });
+            standing.went_back = None;
         });
         (due.back, due.resume) = (within.map(|within| Instant::now() + within), None);
         due.set_before = set_before;
@@ -132,6 +134,12 @@ impl Helm {
             None => said.extend(self.keep(mode, why, at, caller)),
         }
         tracing::warn!(event = "mode", mode = mode.label(), by = %caller, "mode: {}", said.join("; "));
+        if needless {
+            said.push(format!(
+                "note: {} was in force and confirmed already: --confirm-within has nothing to go back to",
+                mode.label()
+            ));
+        }
         said.extend(notes.into_iter().map(|note| format!("note: {note}")));
         Ok(said.join("\n") + "\n")
     }
@@ -140,9 +148,20 @@ impl Helm {
         let mut due = self.lock();
         let standing = self.observed.standing();
         if standing.unconfirmed.is_none() {
+            let why = match standing.went_back {
+                Some(WentBack { at, from }) => format!(
+                    ": {} was not confirmed in time and went back {} s ago",
+                    from.label(),
+                    clock::now().saturating_sub(at)
+                ),
+                None => String::new(),
+            };
             return Err(Failure::new(
                 ExitStatus::Failed,
-                format!("mode: nothing waits to be confirmed; it is {}", standing.mode.label()),
+                format!(
+                    "mode: nothing waits to be confirmed; it is {}{why}",
+                    standing.mode.label()
+                ),
             ));
         }
         (due.back, due.set_before) = (None, None);
@@ -234,6 +253,7 @@ impl Helm {
                 let set = due.set_before.take();
                 (due.back, due.resume) = (None, None);
                 self.observed.change_standing(|standing| {
+                    standing.went_back = Some(WentBack { at: clock::now(), from: standing.mode });
                     (standing.mode, standing.open, standing.set) = (mode, open, set);
                     (standing.unconfirmed, standing.paused) = (None, None);
                 });

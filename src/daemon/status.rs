@@ -7,14 +7,14 @@ use crate::clock;
 use crate::config::{Config, TunnelAnswer};
 use crate::control::changes::Changes;
 use crate::control::message::{
-    CameraStatus, ListStatus, ModeSet, ModeUnconfirmed, Paused, PolicyStatus, QueueStatus,
-    RulesStatus, Status, TrafficStatus,
+    CameraStatus, ListStatus, ModeSet, ModeUnconfirmed, ModeWentBack, Paused, PolicyStatus,
+    QueueStatus, RulesStatus, Status, TrafficStatus,
 };
 use crate::counters::{ListCounters, STOPPING, Volume};
 use crate::netfilter::Tool;
 use crate::ruleset::{Policy, Ruleset};
 use crate::telemetry::Observed;
-use crate::telemetry::standing::{Pause, Set};
+use crate::telemetry::standing::{Pause, Set, WentBack};
 use crate::verdict::Tunnel;
 
 /// A function that assembles the status when asked.
@@ -45,6 +45,9 @@ pub(super) fn reporter(
                 until: unconfirmed.until,
                 back_to: unconfirmed.back_to.label().to_owned(),
             }),
+            mode_went_back: standing
+                .went_back
+                .map(|WentBack { at, from }| ModeWentBack { at, from: from.label().to_owned() }),
             paused: standing.paused.map(|Pause { until, by, why }| Paused { until, by, why }),
             open: standing.open,
             ready: observed.ready.load(Ordering::Acquire),

@@ -15,6 +15,8 @@ pub struct Standing {
     pub set: Option<Set>,
     /// The mode goes back by itself unless somebody confirms it.
     pub unconfirmed: Option<Unconfirmed>,
+    /// The mode before went back to this one, because nobody confirmed it; until the next command about the mode.
+    pub went_back: Option<WentBack>,
     /// Nothing is dropped for the time being.
     pub paused: Option<Pause>,
 }
@@ -39,6 +41,15 @@ pub struct Unconfirmed {
     pub back_to: Mode,
 }
 
+/// A mode that nobody confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WentBack {
+    /// When it went, in seconds since 1970.
+    pub at: u64,
+    /// The mode that was not confirmed.
+    pub from: Mode,
+}
+
 /// A pause of the drops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
@@ -53,7 +64,7 @@ pub struct Pause {
 impl Standing {
     /// The mode of a daemon that starts with this one.
     pub const fn new(mode: Mode, open: bool, configured: Mode, set: Option<Set>) -> Self {
-        Standing { mode, open, configured, set, unconfirmed: None, paused: None }
+        Standing { mode, open, configured, set, unconfirmed: None, went_back: None, paused: None }
     }
 
     /// The mode, and loudly what is unusual about it.

@@ -21,6 +21,9 @@ pub struct Status {
     pub mode_set: Option<ModeSet>,
     /// The mode goes back by itself unless somebody confirms it.
     pub mode_unconfirmed: Option<ModeUnconfirmed>,
+    /// The mode before went back, because nobody confirmed it.
+    #[serde(default)]
+    pub mode_went_back: Option<ModeWentBack>,
     /// Nothing is dropped for the time being.
     pub paused: Option<Paused>,
     /// Everything passes while nobody judges.
@@ -98,6 +101,15 @@ pub struct ModeUnconfirmed {
     pub until: u64,
     /// To what.
     pub back_to: String,
+}
+
+/// A mode that nobody confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeWentBack {
+    /// When it went, in seconds since 1970.
+    pub at: u64,
+    /// The mode that was not confirmed.
+    pub from: String,
 }
 
 /// A pause of the drops.

@@ -159,7 +159,14 @@ pub(super) fn unconfirmed(bench: &Bench<'_>) -> Res {
     if !daemon.log().contains("was not confirmed in time: back to monitor") {
         return Err(format!("the log does not say so:\n{}", daemon.log()));
     }
-    refused(&site, "mode confirm -c kordon.toml", 1, "nothing waits to be confirmed")?;
+    let late = "nothing waits to be confirmed; it is monitor: enforce was not confirmed in time";
+    refused(&site, "mode confirm -c kordon.toml", 1, late)?;
+    let told = site.kordon_ok("mode -c kordon.toml")?;
+    if !told.contains("WENT BACK by itself")
+        || status(&site)?["mode_went_back"]["from"] != "enforce"
+    {
+        return Err(format!("nobody is told that it went back: {told}"));
+    }
     if site.folder().join("state/mode.json").exists() {
         return Err("an unconfirmed mode is kept for the next start".to_owned());
     }
@@ -167,6 +174,13 @@ pub(super) fn unconfirmed(bench: &Bench<'_>) -> Res {
     site.kordon_ok("mode confirm -c kordon.toml")?;
     std::thread::sleep(Duration::from_millis(2_700));
     expect_mode(&site, &daemon, "enforce", 1)?;
+    if status(&site)?["mode_went_back"] != Value::Null {
+        return Err("a later command does not end what is said of an earlier one".to_owned());
+    }
+    let said = site.kordon_ok("mode enforce --confirm-within 1h -c kordon.toml")?;
+    if !said.contains("nothing to go back to") || said.contains("goes back to") {
+        return Err(format!("enforce within enforce printed {said:?}"));
+    }
     bench.lab.blocked(BLOCKED, N)?;
     bench.lab.passes(ALLOWED, N)?;
     // An unconfirmed mode does not outlive the daemon.
