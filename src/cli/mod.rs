@@ -227,11 +227,23 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
-        Err(failure) => fail(&failure),
+        Err(failure) => fail(&failure, &place),
     }
 }
 
-fn fail(failure: &Failure) -> ExitCode {
+fn fail(failure: &Failure, place: &Place) -> ExitCode {
     output::talk(&format!("kordon: {failure}"));
+    if failure.status == ExitStatus::NotRunning {
+        match &place.config {
+            Some(file) if !file.exists() => {
+                output::talk(&format!("{}: no such file", file.display()));
+            }
+            Some(_) | None => {
+                output::talk(
+                    "why: journalctl -u kordon -n 20; to start it: systemctl start kordon",
+                );
+            }
+        }
+    }
     ExitCode::from(failure.status.code())
 }

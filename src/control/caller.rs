@@ -5,7 +5,9 @@
 //! What the client says of itself under sudo is never believed, only written down as claimed.
 
 use std::fmt;
+use std::os::fd::AsFd;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +59,14 @@ impl fmt::Display for Caller {
     }
 }
 
+/// Whether the process at the other end has closed the connection, and waits for nothing any more. One that only has
+/// nothing more to say still waits.
+pub(super) fn has_left(stream: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(stream.as_fd(), PollFlags::empty())];
+    let found = poll(&mut polled, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+    found && polled[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
+}
+
 /// Whom this process claims to act for: sudo's word, if it runs under sudo.
 pub fn claimed() -> Option<String> {
     std::env::var("SUDO_USER").ok().filter(|name| !name.is_empty())
@@ -74,6 +84,10 @@ fn plain(claimed: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
@@ -84,6 +98,18 @@ mod tests {
         assert_eq!(nobody_knows.to_string(), "uid 3999999999");
         assert!(root.is_trusted());
         assert!(!nobody_knows.is_trusted());
+    }
+
+    #[test]
+    fn who_closes_has_left_and_who_only_ends_what_he_says_has_not() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(!has_left(&ours));
+        (&theirs).write_all(b"{}").unwrap();
+        assert!(!has_left(&ours), "something to read");
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert!(!has_left(&ours), "waits for an answer");
+        drop(theirs);
+        assert!(has_left(&ours), "what was said is still to be read");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::unistd::{Gid, Group};
 
 use super::message::{Answer, Request, RulesOrder};
+use super::rights::decides;
 use crate::failure::{ExitStatus, Failure};
 
 /// How long a reload or an order about the rules may take.
@@ -27,13 +28,30 @@ const ANSWER_LIMIT: u64 = 16 << 20;
 /// failure that it names.
 pub fn ask(socket: &Path, request: &Request) -> Result<Answer, Failure> {
     let stream = UnixStream::connect(socket).map_err(|error| unreachable_daemon(socket, &error))?;
-    let answer = exchange(stream, request).map_err(|error| {
-        Failure::new(
-            ExitStatus::Failed,
-            format!("{}: a daemon is there and did not answer: {error}", socket.display()),
-        )
-    })?;
+    let answer = exchange(stream, request).map_err(|error| unanswered(socket, request, &error))?;
     answer.into_result()
+}
+
+/// What to say where a daemon took the request and gave no answer, or none that can be read.
+fn unanswered(socket: &Path, request: &Request, error: &std::io::Error) -> Failure {
+    let why = match error.kind() {
+        // What the kernel calls a timeout of a socket's, and what poll calls one.
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
+            format!("not within {} s: it hangs, or is very busy", patience(request).as_secs())
+        }
+        _ => error.to_string(),
+    };
+    let then = match decides(request) {
+        true => "; `kordon status` says whether it was carried out",
+        false => "",
+    };
+    Failure::new(
+        ExitStatus::Failed,
+        format!(
+            "{}: a daemon is there and did not answer: {why}{then} (systemctl status kordon; journalctl -u kordon -n 20)",
+            socket.display()
+        ),
+    )
 }
 
 fn unreachable_daemon(socket: &Path, error: &std::io::Error) -> Failure {
@@ -69,8 +87,9 @@ fn not_permitted(socket: &Path) -> String {
     }
 }
 
-fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer> {
-    let patience = match request {
+/// How long to wait for the answer.
+fn patience(request: &Request) -> Duration {
+    match request {
         Request::Rules { order: RulesOrder::Gate, .. } => GATE_PATIENCE,
         Request::Reload { .. }
         | Request::Compare { .. }
@@ -84,7 +103,11 @@ fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer
         | Request::Prefixes { .. }
         | Request::Cameras { .. }
         | Request::Origins { .. } => SHORT_PATIENCE,
-    };
+    }
+}
+
+fn exchange(mut stream: UnixStream, request: &Request) -> std::io::Result<Answer> {
+    let patience = patience(request);
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
     let mut line = serde_json::to_vec(request)?;

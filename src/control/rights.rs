@@ -22,6 +22,22 @@ pub(super) fn claim(request: &Request) -> Option<&str> {
     }
 }
 
+/// An order that decides what passes: nothing that is carried out later than its caller expects.
+pub(super) fn decides(request: &Request) -> bool {
+    match request {
+        Request::Undo { .. } | Request::Rules { .. } | Request::Mode { .. } => true,
+        Request::Entries { order, .. } => !order.only_asks(),
+        Request::Reload { .. }
+        | Request::Status { .. }
+        | Request::Lists { .. }
+        | Request::Compare { .. }
+        | Request::Prefixes { .. }
+        | Request::Origins { .. }
+        | Request::Cameras { .. }
+        | Request::Why { .. } => false,
+    }
+}
+
 /// Who may use the socket may ask, and have the files read again; rules, mode, and what is not in the files are for
 /// root and for the daemon's own user, because they decide whether anything is dropped.
 pub(super) fn refused(request: &Request, caller: &Caller) -> Option<Failure> {

@@ -19,13 +19,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::additions::Additions;
 use super::aside::aside;
 use super::ask;
-use super::caller::Caller;
+use super::caller::{Caller, has_left};
 use super::cameras;
 use super::changes::{Changes, Kind};
 use super::compare::Comparer;
 use super::message::{self, ADDRESSES, Answer, ModeOrder, Request, RulesOrder, STRETCHES};
 use super::requests::{Order, Reloader};
-use super::rights::{claim, refused};
+use super::rights::{claim, decides, refused};
 use crate::explain::{self, explain};
 use crate::failure::{ExitStatus, Failure};
 use crate::telemetry::Observed;
@@ -158,6 +158,10 @@ async fn exchange(
                 if let Some(failure) = refused(&request, &caller) {
                     tracing::warn!("control: refused: {failure}");
                     failure.into()
+                } else if decides(&request) && has_left(&stream) {
+                    // Told that nobody answers, and perhaps busy with something else by now.
+                    tracing::warn!(by = %caller, "control: an order is not carried out: its caller has gone");
+                    return Ok(());
                 } else if !waits(&request) {
                     answer(request, caller, desk).await
                 } else if let Ok(seat) = seats.try_acquire_owned() {

@@ -16,9 +16,13 @@ pub(crate) struct Asked(UnixStream);
 impl Asked {
     /// Sends `{"command": COMMAND}`.
     pub(crate) fn send(socket: &Path, command: &str) -> Res<Self> {
+        Asked::send_request(socket, &format!("{{\"command\":\"{command}\"}}"))
+    }
+
+    /// Sends a request as it is. Whoever drops it has left.
+    pub(crate) fn send_request(socket: &Path, request: &str) -> Res<Self> {
         let mut stream = UnixStream::connect(socket).context("control.sock")?;
-        let line = format!("{{\"command\":\"{command}\"}}\n");
-        stream.write_all(line.as_bytes()).context("control.sock")?;
+        stream.write_all(format!("{request}\n").as_bytes()).context("control.sock")?;
         Ok(Asked(stream))
     }
 

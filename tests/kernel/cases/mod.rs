@@ -202,6 +202,7 @@ pub(crate) const CASES: &[Case] = &[
     once("mode_that_nobody_confirms_goes_back", mode::unconfirmed),
     once("commanded_mode_outlives_the_daemon_and_yields_to_the_configuration", mode::kept),
     case("pause_ends_by_itself_and_changes_verdicts_only", mode::pause),
+    once("order_that_nobody_waits_for_any_more_is_not_carried_out", mode::late_order),
     once("mode_change_that_fails_half_way_is_taken_back", mode::failing_step),
     once("mode_of_an_open_gateway_changes_verdicts_only", mode::open),
     case("monitor_mode_accounts_for_every_packet", observe::monitor_accounting),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::lab::control::Asked;
 use crate::lab::daemon::{CONFIG, Daemon};
 use crate::lab::topology::*;
 use crate::lab::traffic::Running;
@@ -300,9 +301,37 @@ pub(super) fn pause(bench: &Bench<'_>) -> Res {
     site.kordon_ok("pause --for 1h --why drill -c kordon.toml")?;
     daemon.kill()?;
     bench.lab.nothing_passes(&[ALLOWED, ALLOWED6], N)?;
+    refused(&site, "resume -c kordon.toml", 3, "to start it: systemctl start kordon")?;
+    refused(&site, "resume -c else.toml", 3, "else.toml: no such file")?;
     let _daemon = site.start()?;
     bench.lab.passes(ALLOWED, N)?;
     bench.lab.blocked(BLOCKED, N)
+}
+
+/// An order that reaches a hung daemon is not carried out when it wakes and nobody waits any more.
+pub(super) fn late_order(bench: &Bench<'_>) -> Res {
+    let site = bench.site()?;
+    let daemon = site.start()?;
+    let socket = site.folder().join("control.sock");
+    let pause = r#"{"command":"mode","order":{"pause":{"seconds":3600,"why":"drill"}}}"#;
+    let paused = || Ok::<_, String>(status(&site)?["paused"] != Value::Null);
+    daemon.freeze()?;
+    drop(Asked::send_request(&socket, pause)?);
+    daemon.thaw()?;
+    let told = || daemon.log().contains("an order is not carried out: its caller has gone");
+    if !wait_until(PATIENCE, told) || paused()? {
+        return Err(format!("an order whose caller had gone was carried out:\n{}", daemon.log()));
+    }
+    bench.lab.blocked(BLOCKED, N)?;
+    // The control: one who waits gets it.
+    daemon.freeze()?;
+    let asked = Asked::send_request(&socket, pause)?;
+    daemon.thaw()?;
+    asked.answer(PATIENCE)?;
+    match paused()? {
+        true => bench.lab.passes(BLOCKED, N),
+        false => Err("an order whose caller waits was not carried out".to_owned()),
+    }
 }
 
 /// A step that fails on the way to enforce leaves monitor mode, whole; one on the way back is made up for.
