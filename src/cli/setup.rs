@@ -6,6 +6,7 @@
 mod diff;
 mod draft;
 mod networks;
+mod remarks;
 
 use std::fs;
 use std::io::{BufRead, IsTerminal};
@@ -16,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use ipnet::IpNet;
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
 
 use self::diff::diff;
 use self::draft::{Draft, SHIPPED};
@@ -30,7 +33,7 @@ use crate::whole;
 pub(super) struct Args {
     /// The interface that the cameras are behind
     #[arg(long, value_name = "NAME")]
-    interface: String,
+    interface: Option<String>,
 
     /// A camera network, instead of the interface's own; may be repeated
     #[arg(long, value_name = "NET")]
@@ -61,6 +64,15 @@ enum Mode {
     Enforce,
 }
 
+impl From<Mode> for config::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Monitor => config::Mode::Monitor,
+            Mode::Enforce => config::Mode::Enforce,
+        }
+    }
+}
+
 /// What would be written.
 struct New {
     path: PathBuf,
@@ -71,31 +83,38 @@ struct New {
 pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
     let file = place.config();
     let links = networks::links()?;
-    check_interface(&args.interface, &links)?;
+    let interface = interface(args, &links)?;
     let cameras = match args.cameras.as_slice() {
-        [] => networks::of_cameras(&args.interface, &links),
+        [] => networks::of_cameras(interface, &links),
         told => told.iter().map(IpNet::trunc).collect(),
     };
-    for line in remarks(args, &links, &cameras) {
-        output::talk(&line);
+    if networks::has_default_route(interface) {
+        output::talk(&format!(
+            "note: {interface} carries the default route: is it not the way out?"
+        ));
     }
+    remarks::of_networks(interface, &links, &cameras).iter().for_each(|line| output::talk(line));
     let present = Config::load(file).ok();
     let enforces = present.as_ref().is_some_and(|config| config.mode == config::Mode::Enforce);
     if enforces && args.mode == Mode::Monitor {
         output::talk("note: the file says enforce now; --mode enforce keeps that");
     }
     let known = present.map_or(Vec::new(), |config| config.recorders);
-    let new = configuration(file, args, &cameras, &known)?;
+    let new = configuration(file, args, interface, &cameras, &known)?;
     if new.old == new.text {
         output::talk(&format!("{}: nothing to change", file.display()));
         return next_steps(place, args);
     }
     output::data(&format!("{}\n{}\n", file.display(), diff(&new.old, &new.text)))?;
+    let read = check_draft(&new)?;
+    if let Some(line) = remarks::overridden((interface, &cameras, args.mode.into()), &read) {
+        output::talk(&line);
+    }
     if args.dry_run {
         output::talk("nothing written (--dry-run)");
         return Ok(ExitCode::SUCCESS);
     }
-    check_draft(&new)?;
+    check_folder(folder(file))?;
     if !args.yes && !confirmed()? {
         output::talk("nothing written");
         return Ok(ExitCode::FAILURE);
@@ -106,66 +125,35 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
     next_steps(place, args)
 }
 
-/// An interface that is not there, or that belongs to another one, is no place for cameras.
-fn check_interface(name: &str, links: &[networks::Link]) -> Result<(), Failure> {
-    if !links.iter().any(|link| link.name == name) {
-        let there: Vec<&str> =
-            links.iter().map(|link| link.name.as_str()).filter(|name| *name != "lo").collect();
-        return Err(Failure::new(
-            ExitStatus::Usage,
-            format!("setup: no interface {name}; there are: {}", there.join(", ")),
+/// The interface that was named. One that is not there, or that belongs to another one, is no place for cameras.
+fn interface<'a>(args: &'a Args, links: &[networks::Link]) -> Result<&'a str, Failure> {
+    let refuse = |what: String| Err(Failure::new(ExitStatus::Usage, format!("setup: {what}")));
+    let there = || remarks::choices(links, networks::has_default_route);
+    let Some(name) = &args.interface else {
+        return refuse(format!(
+            "behind which interface are the cameras? --interface NAME; there are: {}",
+            there()
         ));
+    };
+    if !links.iter().any(|link| link.name == *name) {
+        return refuse(format!("no interface {name}; there are: {}", there()));
     }
     if name == "lo" {
-        return Err(Failure::new(ExitStatus::Usage, "setup: no camera is behind lo"));
+        return refuse("no camera is behind lo".to_owned());
     }
-    match netfilter::enslaved(&[name.to_owned()])?.first() {
+    match netfilter::enslaved(std::slice::from_ref(name))?.first() {
         Some(one) => Err(Failure::new(
             ExitStatus::Unavailable,
             format!("setup: {one}: kordon setup --interface {}", one.master),
         )),
-        None => Ok(()),
+        None => Ok(name),
     }
-}
-
-/// What the user should know before writing.
-fn remarks(args: &Args, links: &[networks::Link], cameras: &[IpNet]) -> Vec<String> {
-    let name = &args.interface;
-    let mut remarks = Vec::new();
-    if networks::has_default_route(name) {
-        remarks.push(format!("note: {name} carries the default route: is it not the way out?"));
-    }
-    match cameras {
-        [] => remarks
-            .push(format!("note: {name} has no address; cameras are told by the interface alone")),
-        some => {
-            let some: Vec<String> = some.iter().map(IpNet::to_string).collect();
-            remarks.push(format!("camera networks: {}", some.join(", ")));
-            remarks.extend(networks::left_out(name, links, cameras).iter().map(|net| {
-                format!(
-                    "note: {name} also has {net}, which is none of them: what comes from there is taken for \
-                     forged; if cameras are in it: --cameras {net}"
-                )
-            }));
-        }
-    }
-    let others: Vec<String> = links
-        .iter()
-        .filter(|link| link.name != *name && link.name != "lo")
-        .flat_map(|link| link.networks.iter().map(move |net| format!("{} {net}", link.name)))
-        .collect();
-    if !others.is_empty() {
-        remarks.push(format!(
-            "other networks here: {} (a recorder there that a list might name: --recorder ADDRESS)",
-            others.join(", ")
-        ));
-    }
-    remarks
 }
 
 fn configuration(
     file: &Path,
     args: &Args,
+    interface: &str,
     cameras: &[IpNet],
     known: &[Recorder],
 ) -> Result<New, Failure> {
@@ -181,7 +169,7 @@ fn configuration(
     };
     draft.set("", "mode", mode);
     draft.set("cameras", "networks", &array(cameras.iter().map(IpNet::to_string).collect()));
-    draft.set("cameras", "interfaces", &array(vec![args.interface.clone()]));
+    draft.set("cameras", "interfaces", &array(vec![interface.to_owned()]));
     for recorder in more_recorders(known, &args.recorder) {
         draft.append(&format!(
             "[[recorder]]\nname = \"{}\"\naddress = \"{}\"\n",
@@ -223,18 +211,27 @@ fn existing(path: &Path) -> Result<Option<String>, Failure> {
     }
 }
 
-/// Reads the new configuration as the daemon would, from a file beside the old one.
-fn check_draft(new: &New) -> Result<(), Failure> {
-    let file = &new.path;
-    let aside = folder(file).join(format!(".kordon-setup-{}.toml", std::process::id()));
-    fs::write(&aside, &new.text).map_err(|error| writing(&aside, &error))?;
-    let outcome = Config::load(&aside);
-    let _gone = fs::remove_file(&aside);
-    outcome.map(drop).map_err(|failure| {
-        let message =
-            failure.message.replace(&aside.display().to_string(), &file.display().to_string());
-        Failure::new(failure.status, format!("setup: the result would be refused: {message}"))
+/// Reads the new configuration as the daemon would.
+fn check_draft(new: &New) -> Result<Config, Failure> {
+    Config::load_text(&new.path, &new.text).map_err(|failure| {
+        let message = format!("setup: nothing written: the result would be refused: {failure}");
+        Failure::new(failure.status, message)
     })
+}
+
+/// Whether this user may write where the configuration lies, so that nobody is asked in vain.
+fn check_folder(folder: &Path) -> Result<(), Failure> {
+    match access(folder, AccessFlags::W_OK) {
+        Err(Errno::EACCES) => Err(Failure::new(
+            ExitStatus::NoPermission,
+            format!(
+                "setup: nothing written: {} may not be written by this user: run it with sudo",
+                folder.display()
+            ),
+        )),
+        // A folder that is missing is made; whatever else is wrong shows when the file is written.
+        Err(_) | Ok(()) => Ok(()),
+    }
 }
 
 /// Asks on a terminal.
@@ -299,7 +296,7 @@ fn next_steps(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
         None => String::new(),
     };
     let mut text = format!(
-        "next:\n  kordon check{config}\n  systemctl enable --now kordon-gate kordon    # restart kordon if \
+        "next:\n  kordon check{config}\n  systemctl enable --now kordon-gate kordon    # kordon restart if \
          it runs already\n  kordon status{config}\n  kordon doctor{config}\n"
     );
     if args.mode == Mode::Monitor {

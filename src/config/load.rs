@@ -32,9 +32,17 @@ impl Config {
     /// # Errors
     /// 66 where the file is missing, 78 where anything in it is wrong, with `file:line:column`.
     pub fn load(path: &Path) -> Result<Config, Failure> {
+        Config::load_text(path, &read(path)?)
+    }
+
+    /// The same as if this were the text of the file at `path`, which need not be there.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_text(path: &Path, text: &str) -> Result<Config, Failure> {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let mut draft = Draft::new(folder.clone());
-        draft.add(path)?;
+        draft.add_text(path, text)?;
         for file in drop_ins(&folder.join("conf.d"))? {
             draft.add(&file)?;
         }
@@ -139,8 +147,11 @@ impl Draft {
     }
 
     fn add(&mut self, path: &Path) -> Result<(), Failure> {
-        let text = read(path)?;
-        let source = Source { path, text: &text };
+        self.add_text(path, &read(path)?)
+    }
+
+    fn add_text(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
+        let source = Source { path, text };
         let raw = source.raw()?;
         self.mode = raw.mode.unwrap_or(self.mode);
         self.on_failure = raw.on_failure.unwrap_or(self.on_failure);

@@ -242,11 +242,29 @@ pub(super) fn setup_writes(bench: &Bench<'_>) -> Res {
     refuse(
         "setup --interface cam7 --yes -c kordon.toml",
         2,
-        "no interface cam7; there are: cam0, ",
+        "no interface cam7; there are: cam0 (192.0.2.0/25, 2001:db8:1::/64), ",
     )?;
+    refuse("setup --yes -c kordon.toml", 2, "behind which interface are the cameras?")?;
     refuse("setup --interface cam0 --dry-run -c kordon.toml", 0, "nothing written")?;
     refuse("setup --interface cam0 -c kordon.toml", 2, "--yes")?;
     bridge_port_is_refused(&refuse)?;
+    let narrow = "setup --interface cam0 --cameras 192.0.2.0/25 --dry-run -c kordon.toml";
+    refuse(narrow, 0, "cam0 also has 2001:db8:1::/64, which is none of them")?;
+    // What the result says, with the files that are read after it.
+    std::fs::create_dir(site.folder().join("conf.d")).context("conf.d")?;
+    let drop_in = site.folder().join("conf.d/10.toml");
+    std::fs::write(&drop_in, "mode = \"enforce\"\n").context("conf.d")?;
+    let plain = "setup --interface cam0 --dry-run -c kordon.toml";
+    refuse(plain, 0, "not what will be in force: mode = \"enforce\" by conf.d/10.toml")?;
+    std::fs::write(&drop_in, "mode = 7\n").context("conf.d")?;
+    refuse(plain, 78, "nothing written: the result would be refused: conf.d/10.toml:1:")?;
+    std::fs::remove_file(&drop_in).context("conf.d")?;
+    if let Some(output) = nobody(&site, "setup --interface cam0 --yes -c kordon.toml")? {
+        let told = output.stderr.contains("nothing written: . may not be written by this user");
+        if output.code != Some(77) || !told {
+            return Err(format!("nobody's setup {}", output.said()));
+        }
+    }
     let order = format!(
         "setup --interface cam0 --cameras 192.0.2.0/25 --recorder {BLOCKED} --mode enforce --yes \
          -c kordon.toml"
