@@ -264,6 +264,14 @@ fn every_alert_is_documented_and_tested_both_ways() {
             asked.filter(|rest| rest.split("- expr:").next().unwrap().contains("exp_samples: []"));
         assert!(quiet.count() > 0, "kordon.rules.test.yml: {name} has no control");
     }
+    // Each is made for a real Prometheus, or the document says that it is not; not both.
+    let cases =
+        fs::read_to_string(folder().join("../../tests/kernel/cases/prometheus.rs")).unwrap();
+    let made: BTreeSet<&str> = cases.split('"').filter(|word| documented.contains(word)).collect();
+    let left = document.split("Left to `promtool test rules` alone:").nth(1).expect("a list");
+    let left = left.split('.').next().unwrap();
+    let left: BTreeSet<&str> = left.split(',').map(str::trim).collect();
+    assert_eq!(&documented - &made, left, "docs/watching.md: which alerts no kernel case makes");
     // An alert that some document names exists.
     for entry in fs::read_dir(folder().join("../../docs"))
         .unwrap()

@@ -141,11 +141,31 @@ pub(super) fn alerts(bench: &Bench<'_>) -> Res {
     prometheus.fires("KordonNotEnforcing", &[])?;
     prometheus.ends("KordonDown")?;
     prometheus.fires("KordonCameraBeaconing", &[("camera", "gate-3")])?;
+    if prometheus.is_firing("KordonNoPackets", &[])? {
+        return Err("packets come by, and KordonNoPackets fires".to_owned());
+    }
     beacon.stop()?;
     match daemon.metrics()?.get("kordon_camera_packets_dropped_total", &[])? {
-        0 => Ok(()),
-        n => Err(format!("monitor mode dropped {n} packets")),
+        0 => {}
+        n => return Err(format!("monitor mode dropped {n} packets")),
     }
+    // One who comes again and again: killed, and started by somebody who does not look why.
+    if prometheus.is_firing("KordonRestarting", &[])? {
+        return Err("one restart is called many".to_owned());
+    }
+    let mut daemon = daemon;
+    for _ in 0..8 {
+        daemon.kill()?;
+        daemon = site.start()?;
+        // Start times are told to the second, and each has to be scraped.
+        std::thread::sleep(Duration::from_millis(1_100));
+        if prometheus.is_firing("KordonRestarting", &[])? {
+            break;
+        }
+    }
+    prometheus.fires("KordonRestarting", &[("job", "kordon")])?;
+    // The cameras are silent since the beacon has stopped.
+    prometheus.fires("KordonNoPackets", &[("job", "kordon")])
 }
 
 fn with_max_age(text: &str, behind: &str) -> Res<String> {
