@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kordon::telemetry::families::{self, Kind};
+use serde_json::{Value, json};
 
 /// What Prometheus itself puts on every series.
 const FROM_PROMETHEUS: [&str; 2] = ["job", "instance"];
@@ -211,6 +212,87 @@ fn no_panel_names_an_unknown_metric_or_label_or_a_data_source_of_somebody() {
         }
     }
     assert!(expressions >= 25, "{expressions} expressions");
+}
+
+/// What Grafana refuses, or changes without a word, in a dashboard that is imported or provisioned.
+fn structure(dashboard: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut fault = |wrong: bool, what: &str| {
+        if wrong {
+            faults.push(what.to_owned());
+        }
+    };
+    // 36 is the first in which a data source is an object with type and uid.
+    fault(dashboard["schemaVersion"].as_u64().is_none_or(|n| n < 36), "schemaVersion");
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let uid = dashboard["uid"].as_str().unwrap_or("");
+    fault(uid.is_empty() || uid.len() > 40 || !uid.chars().all(plain), "uid");
+    fault(dashboard["title"].as_str().is_none_or(str::is_empty), "title");
+    fault(!dashboard["id"].is_null(), "id: the number is Grafana's to give");
+    fault(!dashboard["__inputs"].is_null(), "__inputs: provisioning does not fill them in");
+    let variables = dashboard["templating"]["list"].as_array().cloned().unwrap_or_default();
+    let source = variables.first().filter(|first| {
+        first["name"] == "datasource"
+            && first["type"] == "datasource"
+            && first["query"] == "prometheus"
+    });
+    fault(source.is_none(), "the first variable chooses a data source of Prometheus' kind");
+    let instance = variables.iter().find(|variable| variable["name"] == "instance");
+    let asks = instance.is_some_and(|one| {
+        let query = one["query"]["query"].as_str().unwrap_or("");
+        one["type"] == "query" && query.starts_with("label_values(kordon_build_info, ")
+    });
+    fault(!asks, "the variable instance");
+    let panels = dashboard["panels"].as_array().cloned().unwrap_or_default();
+    let mut ids = BTreeSet::new();
+    let mut taken = BTreeSet::new();
+    for panel in &panels {
+        let name = format!("panel {}: ", panel["title"]);
+        let mut fault = |wrong: bool, what: &str| fault(wrong, &format!("{name}{what}"));
+        fault(!panel["id"].as_u64().is_some_and(|id| ids.insert(id)), "id");
+        let known = ["row", "stat", "timeseries", "bargauge"];
+        fault(!known.iter().any(|kind| panel["type"] == *kind), "type");
+        let side = |name: &str| panel["gridPos"][name].as_u64();
+        let (Some(x), Some(y), Some(w), Some(h)) = (side("x"), side("y"), side("w"), side("h"))
+        else {
+            fault(true, "gridPos");
+            continue;
+        };
+        fault(w == 0 || h == 0 || x + w > 24, "gridPos");
+        for place in (y..y + h).flat_map(|y| (x..x + w).map(move |x| (x, y))) {
+            fault(!taken.insert(place), "overlaps");
+        }
+        let targets = panel["targets"].as_array().cloned().unwrap_or_default();
+        fault((panel["type"] == "row") != targets.is_empty(), "targets");
+        let names: BTreeSet<_> = targets.iter().filter_map(|one| one["refId"].as_str()).collect();
+        fault(names.len() != targets.len(), "refId");
+    }
+    fault(panels.is_empty(), "no panels");
+    faults
+}
+
+#[test]
+fn the_dashboard_is_built_as_grafana_accepts_it() {
+    let dashboard: Value = serde_json::from_str(&read("kordon.dashboard.json")).unwrap();
+    assert_eq!(structure(&dashboard), Vec::<String>::new());
+    // The controls.
+    for (place, wrong, fault) in [
+        ("/schemaVersion", json!("37"), "schemaVersion"),
+        ("/uid", json!("k/1"), "uid"),
+        ("/templating/list/0/type", json!("query"), "data source"),
+        ("/templating/list/1/query", json!("up"), "variable instance"),
+        ("/panels/2/id", dashboard["panels"][1]["id"].clone(), ": id"),
+        ("/panels/2/gridPos", dashboard["panels"][1]["gridPos"].clone(), "overlaps"),
+        ("/panels/2/gridPos/w", json!(25), "gridPos"),
+        ("/panels/2/type", json!("graph"), "type"),
+        ("/panels/2/targets/0/refId", json!(null), "refId"),
+        ("/panels", json!([]), "no panels"),
+    ] {
+        let mut broken = dashboard.clone();
+        *broken.pointer_mut(place).unwrap_or_else(|| panic!("no {place}")) = wrong;
+        let faults = structure(&broken);
+        assert!(faults.iter().any(|found| found.contains(fault)), "{place}: {faults:?}");
+    }
 }
 
 /// Metrics that neither an alert nor a panel shows, each for a reason.
