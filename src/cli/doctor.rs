@@ -58,5 +58,15 @@ fn text(report: &Report) -> String {
     }
     let Report { failed, warned, skipped, .. } = report;
     text.push_str(&format!("{failed} failed, {warned} to look at, {skipped} not looked at\n"));
+    let fixes = |start: &str| {
+        let all = report.findings.iter().filter_map(|finding| finding.fix.as_deref());
+        all.into_iter().any(|fix| fix.contains(start))
+    };
+    if fixes("sysctl -w") {
+        text.push_str("what `sysctl -w` sets is lost at a boot: write it into a file in /etc/sysctl.d as well\n");
+    }
+    if *skipped > 0 && !nix::unistd::geteuid().is_root() {
+        text.push_str("run it as root to have everything looked at: sudo kordon doctor\n");
+    }
     text
 }

@@ -16,7 +16,7 @@ mod ways;
 use serde::Serialize;
 
 use crate::control::message::Status;
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 
 pub use facts::{Facts, Reader, gather, reader};
 pub use network::{Link, Route};
@@ -79,7 +79,10 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
         Err(failure) => findings.push(Finding::fail(
             "config",
             failure.message.lines().next().unwrap_or_default(),
-            "kordon check",
+            match failure.status == ExitStatus::NoInput {
+                true => "kordon setup --interface NAME    # writes one",
+                false => "kordon check",
+            },
         )),
     }
     system::lists(facts, &mut findings);
@@ -109,9 +112,10 @@ fn daemon(status: &Result<Status, Failure>, findings: &mut Vec<Finding>) {
     const SUBJECT: &str = "daemon";
     let status = match status {
         Ok(status) => status,
-        Err(failure) if failure.status == crate::failure::ExitStatus::NotRunning => {
+        Err(failure) if failure.status == ExitStatus::NotRunning => {
             let why = failure.message.clone();
-            return findings.push(Finding::fail(SUBJECT, why, "systemctl start kordon"));
+            let fix = "systemctl start kordon; why it ended: journalctl -u kordon -n 20";
+            return findings.push(Finding::fail(SUBJECT, why, fix));
         }
         Err(failure) => return findings.push(Finding::skip(SUBJECT, failure.message.clone())),
     };

@@ -7,7 +7,7 @@ use super::queueing::{iptables_queue, nft_queue};
 use super::system::{Obstacle, obstacle};
 use super::*;
 use crate::config::Config;
-use crate::failure::ExitStatus;
+use crate::control::message::{ModeUnconfirmed, Paused};
 use crate::netfilter::{Enslaved, Observed, Presence, Tool};
 use crate::verdict::{Family, Mark};
 
@@ -160,6 +160,18 @@ fn one(found: &[Finding], subject: &str, result: Outcome, says: &str) {
 }
 
 #[test]
+fn a_configuration_that_is_missing_or_wrong_has_a_command_that_helps() {
+    for (status, fix) in
+        [(ExitStatus::NoInput, "kordon setup"), (ExitStatus::BadConfig, "kordon check")]
+    {
+        let found =
+            about(with(|facts| facts.config = Err(Failure::new(status, "x.toml: odd"))), "config");
+        one(&found, "config", Outcome::Fail, "x.toml: odd");
+        assert!(found[0].fix.as_ref().unwrap().starts_with(fix), "{found:?}");
+    }
+}
+
+#[test]
 fn a_daemon_in_trouble_is_found() {
     use Outcome::{Fail, Skip, Warn};
     let down = || Err(Failure::new(ExitStatus::NotRunning, "the daemon is not running"));
@@ -178,6 +190,12 @@ fn a_daemon_in_trouble_is_found() {
     one(&running(|status| status.ready = false), "daemon", Fail, "not ready");
     one(&running(|status| status.queues[0].stalled = true), "daemon", Fail, "queue 40");
     one(&running(|status| status.mode = "monitor".into()), "daemon", Warn, "monitor");
+    let paused = Paused { until: 9, by: "root".into(), why: "a drill".into() };
+    let found = with(|facts| facts.status = Ok(Status { paused: Some(paused), ..status() }));
+    one(&found, "daemon", Warn, "blocked packets pass: a drill");
+    let waits = Some(ModeUnconfirmed { until: 9, back_to: "monitor".into() });
+    let found = with(|facts| facts.status = Ok(Status { mode_unconfirmed: waits, ..status() }));
+    one(&found, "daemon", Warn, "not confirmed: back to monitor");
     one(&running(|status| status.queues[0].lost[0] = 3), "daemon", Warn, "3 packets");
     one(&running(|s| s.last_reload_refused = Some("x:1:2".into())), "daemon", Warn, "x:1:2");
     one(&running(|s| s.rules.removed = Some("drill".into())), "daemon", Fail, "drill");
