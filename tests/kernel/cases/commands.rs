@@ -1,5 +1,6 @@
 //! Everyday commands: who asked, and what the doctor finds.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -81,6 +82,27 @@ pub(super) fn who_asked(bench: &Bench<'_>) -> Res {
             return Err(format!("the log does not say {part:?}:\n{}", daemon.log()));
         }
     }
+    // Each other command that changes something, too.
+    for (arguments, kind, what) in [
+        ("pause --for 1m --why drill", "pause", "for 60 s: drill"),
+        ("resume", "pause", "resume"),
+        ("mode monitor --confirm-within 1m", "mode", "monitor, to be confirmed within 60 s"),
+        ("mode confirm", "mode", "confirm"),
+        ("mode enforce", "mode", "enforce"),
+        ("block add 203.0.113.192/26 --ttl 1h --why drill", "entries", "203.0.113.192/26"),
+        ("allow add 203.0.113.192/26 --ttl 1h --why drill", "entries", "203.0.113.192/26"),
+        ("allow remove 203.0.113.192/26", "entries", "203.0.113.192/26"),
+        ("rules remove --why drill", "rules", "remove: drill"),
+        ("rules apply", "rules", "apply"),
+    ] {
+        let output = sudo(&site, &format!("{arguments} -c kordon.toml"))?;
+        let last = status(&site)?["changes"][0].clone();
+        let said = last["what"].as_str().unwrap_or_default().contains(what);
+        let by = last["by"]["uid"] == 0 && last["by"]["sudo_user"] == "alice";
+        if output.code != Some(0) || last["kind"] != kind || !said || !by {
+            return Err(format!("`kordon {arguments}` {}, recorded as {last}", output.said()));
+        }
+    }
     strangers(&site)
 }
 
@@ -96,6 +118,10 @@ fn strangers(site: &Site) -> Res {
         Ok(true)
     };
     let socket = site.folder().join("control.sock");
+    let mode = std::fs::metadata(&socket).context("the socket")?.permissions().mode() & 0o777;
+    if mode != 0o660 {
+        return Err(format!("the control socket has mode {mode:o}"));
+    }
     let give = |group: u32| {
         std::os::unix::fs::chown(&socket, None, Some(group)).context("chown of the socket")
     };
@@ -106,7 +132,15 @@ fn strangers(site: &Site) -> Res {
     }
     give(65_534)?;
     expect("status -c kordon.toml", 0, "ENFORCING")?;
+    for reading in ["mode", "why 203.0.113.10 --running", "lists", "cameras", "block list"] {
+        expect(&format!("{reading} -c kordon.toml"), 0, "")?;
+    }
     expect("reload -c kordon.toml", 0, "in force")?;
+    for changing in
+        ["mode monitor", "pause --for 1m --why x", "resume", "block add 203.0.113.1 --why x"]
+    {
+        expect(&format!("{changing} -c kordon.toml"), 77, "only root may")?;
+    }
     expect("rules apply -c kordon.toml", 77, "only root may")?;
     expect("rules remove --why x -c kordon.toml", 77, "only root may").map(drop)
 }
