@@ -25,6 +25,8 @@ const RATE: u64 = 10_000;
 const FLOOD: Duration = Duration::from_secs(5);
 /// The most of one core that HTTP may cost.
 const LIMIT: f64 = 0.05;
+/// The most descriptors that HTTP may have: 64 connections that wait for their client, 64 taken up in a round, 16 kept.
+const OPEN: usize = 144;
 /// The limit for an answer while nothing is wrong. The machine may be busy with other things: of ten answers
 /// the half must keep it.
 const SOON: Duration = Duration::from_millis(100);
@@ -75,11 +77,16 @@ pub(super) fn flood(bench: &Bench<'_>) -> Res {
     let site = bench.site()?;
     let daemon = site.start()?;
     answers_soon(&daemon).context("before")?;
+    let quiet = descriptors(&daemon)?;
     let stream = bench.lab.stream(ALLOWED)?.run(Duration::from_millis(2));
     let mut scraper = Scraper::connect(daemon.address())?;
     scraper.scrape()?;
     let slow = Crowd::start(daemon.address(), |address, stop, _| slowly(address, stop));
-    let flood = Crowd::start(daemon.address(), flooding);
+    let answers = Arc::new(AtomicU64::new(0));
+    let flood = Crowd::start(daemon.address(), {
+        let answers = Arc::clone(&answers);
+        move |address, stop, count| flooding(address, stop, count, &answers)
+    });
     // The first allowance is used up in here, as it would be in the first second of a day.
     std::thread::sleep(Duration::from_millis(500));
     let (began, before) = (Instant::now(), http_time(&daemon)?);
@@ -97,8 +104,9 @@ pub(super) fn flood(bench: &Bench<'_>) -> Res {
         }
     });
     // Prometheus, which was there before, keeps its connection and scrapes as ever.
-    let mut scrapes = Vec::new();
+    let (mut scrapes, mut most) = (Vec::new(), 0);
     while began.elapsed() < FLOOD {
+        most = most.max(descriptors(&daemon)?);
         let asked = Instant::now();
         scraper.scrape().context("a scrape beside the flood")?;
         scrapes.push(asked.elapsed());
@@ -109,8 +117,16 @@ pub(super) fn flood(bench: &Bench<'_>) -> Res {
     let share = (http_time(&daemon)? - before) / seconds;
     let rate = (flood.count() - requests) as f64 / seconds;
     let (asked, answered) = asker.join().map_err(|_| "the asking thread panicked")?;
+    let (made, served) = (flood.count(), answers.load(Ordering::Relaxed));
     flood.stop()?;
     slow.stop()?;
+    println!(
+        "    {served} of {made} requests of the flood were answered, with {most} descriptors open at the most"
+    );
+    // The excess is refused, not kept: some are answered, most are not, and nothing piles up.
+    if served == 0 || served > made / 2 || most > quiet + OPEN {
+        return Err(format!("{served} of {made} answered, {quiet} to {most} descriptors"));
+    }
     println!(
         "    {rate:.0} requests/s and 1,000 slow clients cost {:.1} % of a core; \
          {answered} of {asked} questions on new connections were answered within a second; {} scrapes on \
@@ -211,6 +227,12 @@ fn ask_after(pause: Duration, address: SocketAddr, limit: Duration) -> Res {
     }
 }
 
+/// How many descriptors the daemon has open.
+fn descriptors(daemon: &Daemon) -> Res<usize> {
+    let folder = format!("/proc/{}/fd", daemon.pid());
+    std::fs::read_dir(&folder).context(&folder).map(Iterator::count)
+}
+
 /// Seconds of processor time that the daemon's HTTP thread has used (`/proc/PID/task/TID/schedstat`, in
 /// nanoseconds).
 fn http_time(daemon: &Daemon) -> Res<f64> {
@@ -285,7 +307,7 @@ fn slowly(address: SocketAddr, stop: &AtomicBool) -> Res {
 }
 
 /// Ten thousand requests in a second, answered or not.
-fn flooding(address: SocketAddr, stop: &AtomicBool, count: &AtomicU64) -> Res {
+fn flooding(address: SocketAddr, stop: &AtomicBool, count: &AtomicU64, answers: &AtomicU64) -> Res {
     let mut open = VecDeque::new();
     let began = Instant::now();
     while !stop.load(Ordering::Relaxed) && began.elapsed() < LONGEST {
@@ -295,8 +317,11 @@ fn flooding(address: SocketAddr, stop: &AtomicBool, count: &AtomicU64) -> Res {
             let _sent = client.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
             open.push_back(client);
             // Long enough for an answer: a tenth of a second.
-            if open.len() > RATE as usize / 10 {
-                open.pop_front();
+            if open.len() > RATE as usize / 10
+                && let Some(mut oldest) = open.pop_front()
+            {
+                let answered = oldest.read(&mut [0; 16]).is_ok_and(|count| count > 0);
+                answers.fetch_add(u64::from(answered), Ordering::Relaxed);
             }
             count.fetch_add(1, Ordering::Relaxed);
         }
