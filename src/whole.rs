@@ -5,7 +5,7 @@
 
 use std::fs::Permissions;
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 /// Gives the file at `path` this content and these permission bits, whatever the umask.
@@ -38,6 +38,18 @@ impl<'p> Replacement<'p> {
         file.write_all(content)?;
         file.sync_all()?;
         Ok(replacement)
+    }
+
+    /// Gives it to this owner and group, if it does not belong to them.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn give_to(&self, uid: u32, gid: u32) -> std::io::Result<()> {
+        let found = std::fs::metadata(&self.aside)?;
+        if (found.uid(), found.gid()) == (uid, gid) {
+            return Ok(());
+        }
+        chown(&self.aside, Some(uid), Some(gid))
     }
 
     /// Gives it the file's name.

@@ -11,7 +11,7 @@ mod remarks;
 use std::fs;
 use std::io::{BufRead, IsTerminal};
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,7 +27,7 @@ use crate::clock;
 use crate::config::{self, Config, Recorder};
 use crate::failure::{ExitStatus, Failure};
 use crate::netfilter;
-use crate::whole;
+use crate::whole::Replacement;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -263,8 +263,15 @@ fn write(new: &New) -> Result<Option<PathBuf>, Failure> {
         }
         false => None,
     };
-    let mode = fs::metadata(path).map_or(0o644, |meta| meta.permissions().mode() & 0o7777);
-    whole::replace(path, mode, new.text.as_bytes()).map_err(|error| writing(path, &error))?;
+    let old = fs::metadata(path).ok();
+    let mode = old.as_ref().map_or(0o644, |old| old.mode() & 0o7777);
+    let put = || {
+        let replacement = Replacement::prepare(path, mode, new.text.as_bytes())?;
+        // The daemon may read it through its group alone.
+        old.map_or(Ok(()), |old| replacement.give_to(old.uid(), old.gid()))?;
+        replacement.put_in_place()
+    };
+    put().map_err(|error| writing(path, &error))?;
     Ok(kept)
 }
 
