@@ -2539,7 +2539,7 @@ _kordon() {
             return 0
             ;;
         kordon__subcmd__setup)
-            opts="-c -h --interface --cameras --recorder --mode --dry-run --yes --config --socket --help"
+            opts="-c -h --interface --cameras --recorder --local --mode --dry-run --yes --config --socket --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2554,6 +2554,10 @@ _kordon() {
                     return 0
                     ;;
                 --recorder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --local)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -61,6 +61,7 @@ complete -c kordon -n "__fish_kordon_using_subcommand check" -s h -l help -d 'Pr
 complete -c kordon -n "__fish_kordon_using_subcommand setup" -l interface -d 'The interface that the cameras are behind' -r
 complete -c kordon -n "__fish_kordon_using_subcommand setup" -l cameras -d 'A camera network, instead of the interface\'s own; may be repeated' -r
 complete -c kordon -n "__fish_kordon_using_subcommand setup" -l recorder -d 'A recorder that no list can block; may be repeated' -r
+complete -c kordon -n "__fish_kordon_using_subcommand setup" -l local -d 'A network of your own that no list shall block, though it is not private; may be repeated' -r
 complete -c kordon -n "__fish_kordon_using_subcommand setup" -l mode -d 'What to begin with' -r -f -a "monitor\t'Drops nothing, counts what it would drop'
 enforce\t'Drops'"
 complete -c kordon -n "__fish_kordon_using_subcommand setup" -s c -l config -d 'The configuration file [default: /etc/kordon/kordon.toml]' -r -F

@@ -43,6 +43,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     recorder: Vec<IpAddr>,
 
+    /// A network of your own that no list shall block, though it is not private; may be repeated
+    #[arg(long, value_name = "NET")]
+    local: Vec<IpNet>,
+
     /// What to begin with
     #[arg(long, value_enum, default_value = "monitor")]
     mode: Mode,
@@ -99,8 +103,10 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
     if enforces && args.mode == Mode::Monitor {
         output::talk("note: the file says enforce now; --mode enforce keeps that");
     }
-    let known = present.map_or(Vec::new(), |config| config.recorders);
-    let new = configuration(file, args, interface, &cameras, &known)?;
+    let (known, local) =
+        present.map_or_else(Default::default, |config| (config.recorders, config.local));
+    let mut new = configuration(file, args, interface, &cameras, &known)?;
+    new.text = with_local(&new.text, &local, &args.local);
     if new.old == new.text {
         output::talk(&format!("{}: nothing to change", file.display()));
         return next_steps(place, args);
@@ -177,6 +183,22 @@ fn configuration(
         ));
     }
     Ok(New { path: file.to_path_buf(), old: old.unwrap_or_default(), text: draft.text() })
+}
+
+/// The text with these networks among the local ones, if any is new.
+fn with_local(text: &str, known: &[IpNet], more: &[IpNet]) -> String {
+    let mut all = known.to_vec();
+    for net in more.iter().map(IpNet::trunc) {
+        if !all.contains(&net) {
+            all.push(net);
+        }
+    }
+    let mut draft = Draft::new(text);
+    if all.len() > known.len() {
+        let quoted: Vec<String> = all.iter().map(|net| format!("\"{net}\"")).collect();
+        draft.set("local", "networks", &format!("[{}]", quoted.join(", ")));
+    }
+    draft.text()
 }
 
 /// Those of these addresses that are not known yet, under names that are free.
@@ -336,6 +358,24 @@ mod tests {
         }
         assert!(first.display().to_string().ends_with(&format!("kordon.toml.{}.bak", today())));
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_local_network_is_added_once_beside_those_that_are_there() {
+        let nets = |texts: &[&str]| -> Vec<IpNet> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let text = "mode = \"monitor\"\n[local]\nnetworks = [\"198.51.100.0/24\"]\n";
+        let known = nets(&["198.51.100.0/24"]);
+        assert_eq!(with_local(text, &known, &nets(&["198.51.100.7/24"])), text);
+        assert_eq!(
+            with_local(text, &known, &nets(&["203.0.113.7/28", "203.0.113.0/28"])),
+            text.replace("0/24\"]", "0/24\", \"203.0.113.0/28\"]")
+        );
+        let made = with_local(SHIPPED, &[], &known);
+        assert!(made.ends_with("\n[local]\nnetworks = [\"198.51.100.0/24\"]\n"), "{made}");
+        let read = Config::load_text(Path::new("kordon.toml"), &made).unwrap();
+        assert_eq!(read.local, known);
     }
 
     #[test]

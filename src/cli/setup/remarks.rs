@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use super::networks::{self, Link};
+use crate::blocklist::{Carved, LocalSpace};
 use crate::config::Config;
 
 /// The interfaces to choose from, with their networks.
@@ -46,16 +47,23 @@ pub(super) fn of_networks(name: &str, links: &[Link], cameras: &[IpNet]) -> Vec<
             }));
         }
     }
+    let everywhere = LocalSpace::everywhere();
+    let words = |net: &IpNet| match everywhere.carve(*net) {
+        Carved::Nothing(_) => format!("{net}, local space"),
+        Carved::Whole | Carved::Parts(..) => net.to_string(),
+    };
     let others: Vec<String> = links
         .iter()
         .filter(|link| link.name != name && link.name != "lo")
-        .flat_map(|link| link.networks.iter().map(move |net| format!("{} {net}", link.name)))
+        .flat_map(|link| link.networks.iter().map(|net| format!("{} ({})", link.name, words(net))))
         .collect();
     if !others.is_empty() {
-        remarks.push(format!(
-            "other networks here: {} (a recorder there that a list might name: --recorder ADDRESS)",
-            others.join(", ")
-        ));
+        remarks.push(format!("other networks here: {}", others.join(", ")));
+        remarks.push(
+            "what no list shall block there: --recorder ADDRESS, or --local NET for a network of your own that is not local \
+             space by itself"
+                .to_owned(),
+        );
     }
     remarks
 }
@@ -115,6 +123,16 @@ mod tests {
             "cam0 (192.0.2.0/25, 2001:db8:1::/64), eth0 (198.51.100.0/24, default route), eth1"
         );
         assert_eq!(choices(&links()[3..], |_| true), "none");
+    }
+
+    #[test]
+    fn what_is_local_space_by_itself_is_told_from_what_is_not() {
+        let mut links = links().to_vec();
+        links[2].networks = nets(&["10.1.0.0/16", "fd00::/64"]);
+        let said = of_networks("cam0", &links, &links[0].networks).join("\n");
+        let line = "other networks here: eth0 (198.51.100.0/24), eth1 (10.1.0.0/16, local space), \
+                    eth1 (fd00::/64, local space)\n";
+        assert!(said.contains(line), "{said}");
     }
 
     #[test]

@@ -305,13 +305,17 @@ pub(super) fn setup_writes(bench: &Bench<'_>) -> Res {
     let mode = std::fs::Permissions::from_mode(0o640);
     std::fs::set_permissions(&file, mode).context("kordon.toml")?;
     let order = format!(
-        "setup --interface cam0 --cameras 192.0.2.0/25 --recorder {BLOCKED} --mode enforce --yes \
-         -c kordon.toml"
+        "setup --interface cam0 --cameras 192.0.2.0/25 --recorder {BLOCKED} --local \
+         203.0.113.64/26 --mode enforce --yes -c kordon.toml"
     );
     let said = site.kordon_ok(&order)?;
-    for part in
-        ["- networks = [", "+ networks = [\"192.0.2.0/25\"]", "+ name = \"recorder-1\"", "next:"]
-    {
+    for part in [
+        "- networks = [",
+        "+ networks = [\"192.0.2.0/25\"]",
+        "+ name = \"recorder-1\"",
+        "+ networks = [\"203.0.113.64/26\"]",
+        "next:",
+    ] {
         if !said.contains(part) {
             return Err(format!("setup does not show {part:?}:\n{said}"));
         }
@@ -336,6 +340,7 @@ pub(super) fn setup_writes(bench: &Bench<'_>) -> Res {
     }
     let _daemon = site.start()?;
     bench.lab.passes(BLOCKED, 20)?;
+    bench.lab.passes("203.0.113.70".parse().context("address")?, 20)?;
     bench.lab.blocked("203.0.113.11".parse().context("address")?, 20)?;
     bench.lab.passes(ALLOWED, 20)?;
     // Without an old one: the shipped one, with the networks of the interface itself, in monitor mode.
