@@ -14,6 +14,8 @@ const VARIABLE: &str = "KORDON_FAULT";
 pub(super) enum Fault {
     /// The first packet thread hangs after its start.
     StallFirstWorker,
+    /// The first packet thread goes on and hears nothing of what comes.
+    DeafFirstWorker,
     /// The first packet thread ends after its start.
     EndFirstWorker,
     /// The first packet thread ends the process with its first batch received and not answered.
@@ -41,6 +43,27 @@ impl<Q: PacketQueue> Around for Dying<Q> {
 
     fn answer(&mut self) -> Result<(), Failure> {
         std::process::abort()
+    }
+}
+
+/// A queue whose reader hears nothing.
+pub(super) struct Deaf<Q>(pub(super) Q);
+
+impl<Q: PacketQueue> Around for Deaf<Q> {
+    type Inner = Q;
+
+    fn inner(&self) -> &Q {
+        &self.0
+    }
+
+    fn inner_mut(&mut self) -> &mut Q {
+        &mut self.0
+    }
+
+    /// As where nothing comes.
+    fn receive(&mut self) -> Result<usize, Failure> {
+        std::thread::sleep(Duration::from_millis(250));
+        Ok(0)
     }
 }
 
@@ -91,6 +114,7 @@ pub(super) fn asked() -> Result<Option<Fault>, Failure> {
 fn offered(value: &str) -> Result<Fault, Failure> {
     match value {
         "stall-first-worker" => Ok(Fault::StallFirstWorker),
+        "deaf-first-worker" => Ok(Fault::DeafFirstWorker),
         "end-first-worker" => Ok(Fault::EndFirstWorker),
         "die-with-a-batch" => Ok(Fault::DieWithABatch),
         "break-readers" => Ok(Fault::BreakReaders),
@@ -98,8 +122,8 @@ fn offered(value: &str) -> Result<Fault, Failure> {
             Failure::new(
                 crate::failure::ExitStatus::Usage,
                 format!(
-                    "{VARIABLE}={other}: no such fault (stall-first-worker, end-first-worker, \
-                     die-with-a-batch, slow-first-worker=PACKETS_PER_SECOND, break-readers)"
+                    "{VARIABLE}={other}: no such fault (stall-first-worker, deaf-first-worker, \
+                     end-first-worker, die-with-a-batch, slow-first-worker=PACKETS_PER_SECOND, break-readers)"
                 ),
             )
         }),

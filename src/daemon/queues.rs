@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 
-use super::fault::{Dying, Fault, Slow};
+use super::fault::{Deaf, Dying, Fault, Slow};
 use super::spawn;
 use crate::config::{Config, QueueBackend};
 use crate::control::store::{self, Store};
@@ -205,7 +205,13 @@ impl Opened {
             AnyBackend::Native(queue) => (queue.counters(), queue.gauge()),
             AnyBackend::Nfq(queue) => (queue.counters(), queue.gauge()),
         };
-        Some(QueueView { number: self.number, counters, gauge, shard: Arc::clone(&self.shard) })
+        Some(QueueView {
+            number: self.number,
+            counters,
+            gauge,
+            shard: Arc::clone(&self.shard),
+            unread: AtomicU64::new(0),
+        })
     }
 
     pub(super) fn account(
@@ -247,6 +253,9 @@ impl Opened {
         match (self.queue, fault) {
             (AnyBackend::Native(queue), Some(Fault::DieWithABatch)) => {
                 spawn_worker(number, Dying(*queue), job)
+            }
+            (AnyBackend::Native(queue), Some(Fault::DeafFirstWorker)) => {
+                spawn_worker(number, Deaf(*queue), job)
             }
             (AnyBackend::Native(queue), Some(Fault::SlowFirstWorker(rate))) => {
                 spawn_worker(number, Slow::new(*queue, rate), job)

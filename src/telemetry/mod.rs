@@ -32,9 +32,22 @@ pub struct QueueView {
     pub gauge: Option<BufferGauge>,
     /// Its thread's counters.
     pub shard: Arc<Shard>,
+    /// Milliseconds for which packets have waited in its socket without one being answered, as the watchdog saw it.
+    pub unread: AtomicU64,
 }
 
 impl QueueView {
+    /// Notes for how long packets have waited in its socket without one being answered.
+    pub fn note_unread(&self, time: Duration) {
+        self.unread.store(time.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Whether its thread has stalled: it has not finished a turn for [`STALLED`], or answered nothing of what waits.
+    fn has_stalled(&self, now: Duration) -> bool {
+        let unread = Duration::from_millis(self.unread.load(Ordering::Relaxed));
+        now.saturating_sub(self.shard.last_alive()) > STALLED || unread >= STALLED
+    }
+
     /// Its losses and its socket's buffer now.
     pub fn read(&self) -> (QueueLosses, Option<BufferUse>) {
         let buffer = self.gauge.as_ref().and_then(|gauge| gauge.read());
@@ -196,8 +209,8 @@ impl Observed {
     /// Queues whose thread has stalled.
     pub fn stalled(&self) -> Vec<u16> {
         let now = self.began.elapsed();
-        let late = |queue: &&QueueView| now.saturating_sub(queue.shard.last_alive()) > STALLED;
-        self.queues.iter().filter(late).map(|queue| queue.number).collect()
+        let stalled = self.queues.iter().filter(|queue| queue.has_stalled(now));
+        stalled.map(|queue| queue.number).collect()
     }
 
     /// Notes that the control thread comes round; it does at least once a second.

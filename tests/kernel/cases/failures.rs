@@ -165,8 +165,21 @@ pub(super) fn open(bench: &Bench<'_>) -> Res {
 /// A packet thread that hangs: the daemon ends within ten seconds, and nothing passes before its successor
 /// runs.
 pub(super) fn stalled(bench: &Bench<'_>) -> Res {
+    wedged(bench, "stall-first-worker", "queue 40: its packet thread has stalled;")
+}
+
+/// The same with one that goes on and takes nothing of what waits in its socket.
+pub(super) fn deaf(bench: &Bench<'_>) -> Res {
+    wedged(
+        bench,
+        "deaf-first-worker",
+        "queue 40: its packet thread has stalled (packets wait in its socket, and it answers none);",
+    )
+}
+
+fn wedged(bench: &Bench<'_>, fault: &str, said: &str) -> Res {
     let mut setup = bench.setup();
-    setup.environment = vec![("KORDON_FAULT", "stall-first-worker".to_owned())];
+    setup.environment = vec![("KORDON_FAULT", fault.to_owned())];
     let site = Site::new(setup)?;
     let began = std::time::Instant::now();
     let mut daemon = site.start()?;
@@ -190,7 +203,7 @@ pub(super) fn stalled(bench: &Bench<'_>) -> Res {
         return Err(format!("a packet thread hung, and /healthz said {unwell:?}"));
     }
     let code = daemon.wait_end()?;
-    if code != Some(1) || !daemon.log().contains("queue 40: its packet thread has stalled") {
+    if code != Some(1) || !daemon.log().contains(said) {
         return Err(format!("ended after {:?} with {code:?}:\n{}", began.elapsed(), daemon.log()));
     }
     bench.lab.nothing_passes(&[ALLOWED, ALLOWED6], N)?;

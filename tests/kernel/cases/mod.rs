@@ -121,6 +121,7 @@ pub(crate) const CASES: &[Case] = &[
     case("commands_say_when_no_daemon_runs", refusals::not_running),
     once("state_folder_that_cannot_be_written_stops_nothing", failures::state_not_written),
     once("stalled_packet_thread_ends_the_daemon", failures::stalled),
+    once("packet_thread_that_hears_nothing_ends_the_daemon", failures::deaf),
     once("packet_thread_that_ends_takes_the_daemon_along", failures::ended),
     once("service_manager_hears_of_start_life_and_stop", failures::service_manager),
     native("planned_restarts_lose_and_leak_nothing", restart::planned),
