@@ -23,13 +23,13 @@ const NEW: u16 = 10 << 8 | 15;
 /// `NFTA_GEN_ID`.
 const ID: u16 = 1;
 /// Bytes of a netlink header and nfnetlink's header behind it.
-const HEADERS: usize = 20;
+pub(super) const HEADERS: usize = 20;
 
 /// `NFNLGRP_NFTABLES`, as the bit that joins it.
 const GROUP: u32 = 1 << (7 - 1);
 
 /// A netlink socket to netfilter that hears these groups.
-fn netfilter_socket(groups: u32) -> Option<OwnedFd> {
+pub(super) fn netfilter_socket(groups: u32) -> Option<OwnedFd> {
     let socket = socket(
         AddressFamily::Netlink,
         SockType::Raw,
@@ -103,17 +103,20 @@ fn request() -> [u8; HEADERS] {
     message
 }
 
-/// The number in the kernel's answer; total over any bytes.
+/// The number in the kernel's answer.
 fn number(answer: &[u8]) -> Option<u32> {
-    let kind = u16::from_ne_bytes(*answer.get(4..)?.first_chunk()?);
-    if kind != NEW {
+    attribute(answer, NEW, ID)
+}
+
+/// A number in an answer of this kind; total over any bytes.
+pub(super) fn attribute(answer: &[u8], kind: u16, wanted: u16) -> Option<u32> {
+    if u16::from_ne_bytes(*answer.get(4..)?.first_chunk()?) != kind {
         return None;
     }
     let mut rest = answer.get(HEADERS..)?;
     loop {
         let length = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
-        let attribute = u16::from_ne_bytes(*rest.get(2..)?.first_chunk()?);
-        if attribute == ID {
+        if u16::from_ne_bytes(*rest.get(2..)?.first_chunk()?) == wanted {
             return Some(u32::from_be_bytes(*rest.get(4..)?.first_chunk()?));
         }
         rest = rest.get(length.max(4).next_multiple_of(4)..)?;

@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::render::{Chains, Half, iptables_chains, iptables_program, words};
 use super::run::{attempt, complaint, run};
 use super::{Observed, Presence};
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 use crate::verdict::Family;
 
 mod listing;
@@ -31,13 +31,15 @@ fn quoted(word: &str) -> String {
 /// Writes commands for one table of one family.
 struct Steps {
     prefix: Vec<String>,
+    /// Switches the table on; iptables has no word for that.
+    wake: Option<Vec<String>>,
     list: Vec<Vec<String>>,
 }
 
 impl Steps {
     fn new(half: Half, family: Family) -> Self {
         let prefix = words(&[iptables_program(family), "-w", "-t", half.table()]);
-        Steps { prefix, list: Vec::new() }
+        Steps { prefix, wake: None, list: Vec::new() }
     }
 
     fn add(&mut self, what: &[&str], rule: &[String]) {
@@ -229,7 +231,13 @@ fn installation(plan: &Plan, half: Half, family: Family) -> Result<ToDo, Failure
         Presence::Absent => Verb::Install,
         Presence::Different(_) => Verb::Correct,
     };
+    if listing.is_unhooked(half) {
+        return Err(unhooked(half, family));
+    }
     let mut steps = Steps::new(half, family);
+    if listing.asleep {
+        steps.wake = Some(words(&["nft", "add", "table", nft_family(family), half.table()]));
+    }
     steps.install(&listing, half, &wanted);
     Ok(Some((Change::new(verb, place(half, family)), steps)))
 }
@@ -253,7 +261,29 @@ fn carry_out_all(todo: impl Fn(Family) -> Result<ToDo, Failure>) -> Result<Vec<C
 }
 
 fn carry_out(steps: &Steps) -> Result<(), Failure> {
-    steps.list.iter().try_for_each(|argv| run(argv, "").map(drop))
+    steps.wake.iter().chain(&steps.list).try_for_each(|argv| run(argv, "").map(drop))
+}
+
+/// A base chain without a hook may hold rules of others: to delete it is not kordon's.
+fn unhooked(half: Half, family: Family) -> Failure {
+    let (base, table) = (half.base(), half.table());
+    let place = format!("{} {table} {base}", nft_family(family));
+    Failure::new(
+        ExitStatus::Failed,
+        format!(
+            "table {table}, {}: somebody made the chain {base} anew, without a hook: nothing enters it, nothing is held or \
+             dropped there; delete it (`nft 'flush chain {place}; delete chain {place}'`), then `kordon rules apply`",
+            family.label()
+        ),
+    )
+}
+
+/// nftables' name of a family.
+const fn nft_family(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ip",
+        Family::V6 => "ip6",
+    }
 }
 
 fn place(half: Half, family: Family) -> String {

@@ -14,6 +14,7 @@
 //! force changes nothing. What a rule sets in between, on the same hook, is out of reach: whoever forges
 //! kordon's bits between hold and gate (a CONNMARK restored in the filter table, say) passes the gate.
 
+mod asleep;
 mod change;
 mod generation;
 mod input;

@@ -32,7 +32,7 @@ struct Listing {
     chains: BTreeMap<String, Vec<String>>,
     /// The base chains that hang where they should.
     hooked: Vec<String>,
-    /// The base chains that hang elsewhere; they cannot be moved, only made anew.
+    /// The base chains that hang elsewhere, and the other chains that hang anywhere; they cannot be moved, only made anew.
     misplaced: Vec<String>,
     /// The table carries a flag (`dormant` switches it off).
     flagged: bool,
@@ -83,6 +83,10 @@ impl Listing {
 
     fn add_chain(&mut self, name: String, chain: &Value) {
         for half in Half::ALL {
+            if name == half.nft_body_chain() && chain.get("hook").is_some() {
+                // Nothing can lead into it, and a transaction that wants that is refused.
+                self.misplaced.push(name.clone());
+            }
             if name == half.nft_criteria_chain() {
                 let placed = chain["type"] == "filter"
                     && chain["hook"] == half.nft_hook()
@@ -105,12 +109,14 @@ impl Listing {
         }
         let what = if self.flagged {
             "table inet kordon carries a flag that kordon did not set".to_owned()
+        } else if self.misplaced.iter().any(|name| name == body) {
+            format!("chain {body} in table inet kordon hangs in a hook of its own")
         } else if rules(body) != wanted.body {
             format!("chain {body} in table inet kordon is not as planned")
         } else if rules(criteria) != wanted.criteria {
             format!("chain {criteria} in table inet kordon is not as planned")
         } else if !self.hooked.iter().any(|name| name == criteria) {
-            format!("chain {criteria} in table inet kordon is not where it should be")
+            format!("chain {criteria} in table inet kordon has another hook, priority or policy")
         } else {
             return Presence::AsPlanned;
         };
@@ -301,7 +307,11 @@ pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<Change>, Failure> {
     }
     let script = nft_script_of(plan, &gates);
     // As in `apply`; hold is put back by the daemon, and until then nothing passes the gate.
-    let gate = |name: &String| gates.iter().any(|half| name == half.nft_criteria_chain());
+    let gate = |name: &String| {
+        gates
+            .iter()
+            .any(|half| [half.nft_criteria_chain(), half.nft_body_chain()].contains(&&**name))
+    };
     let misplaced = listing.misplaced.iter().any(gate);
     let script = if misplaced { format!("delete table inet kordon\n{script}") } else { script };
     run(&words(&["nft", "-f", "-"]), &script)?;

@@ -51,7 +51,7 @@ pub struct Observed {
     /// hook, then on the input hook, since their rules were made (iptables); or the first of all, since their table was
     /// (nftables). 0 where there is no counter.
     pub held: [u64; 4],
-    /// A base chain of kordon's hangs elsewhere than it should (nftables): it can only be made anew.
+    /// A chain of kordon's hangs elsewhere than it should (nftables): it can only be made anew.
     pub misplaced: bool,
 }
 

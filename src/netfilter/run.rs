@@ -166,7 +166,24 @@ pub(super) fn complaint(argv: &[String], stderr: &str) -> Failure {
         let message = format!("{command}: {said}; the kernel lacks what this needs");
         return Failure::new(ExitStatus::Unavailable, message);
     }
+    let foreign = ["is incompatible, use 'nft' tool", "key not supported", "CHAIN_ADD failed"];
+    if argv.iter().any(|word| word.starts_with("ip")) && any(&foreign) {
+        return Failure::new(
+            ExitStatus::Failed,
+            format!("{command}: {said}; {}", unreadable(argv)),
+        );
+    }
     Failure::new(ExitStatus::Failed, format!("{command}: {said}"))
+}
+
+/// What helps where iptables does not read or fill a table.
+fn unreadable(argv: &[String]) -> String {
+    let family = if argv.iter().any(|word| word.starts_with("ip6")) { "ip6" } else { "ip" };
+    let table = argv.iter().skip_while(|word| *word != "-t").nth(1).map_or("", |table| table);
+    format!(
+        "somebody put a rule or chain of nftables' own into iptables' table: find it \
+         (`nft -a list table {family} {table}`) and delete it"
+    )
 }
 
 /// The command as a line that a shell would take.
@@ -255,6 +272,9 @@ mod tests {
             complaint(&nft, "# Warning: x\nWarning: y\nError: z\n").message,
             "nft -f -: Error: z"
         );
+        let iptables = argv("ip6tables-nft -w -t mangle -v -S");
+        let failure = complaint(&iptables, "table `mangle' is incompatible, use 'nft' tool.\n");
+        assert!(failure.message.contains("`nft -a list table ip6 mangle`"), "{failure}");
         assert_eq!(complaint(&nft, "").message, "nft -f -: failed and said nothing");
     }
 

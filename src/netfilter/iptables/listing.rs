@@ -1,9 +1,10 @@
 //! What stands in one table of one family, as `iptables -v -S` prints it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Presence;
 use crate::failure::Failure;
+use crate::netfilter::asleep::is_asleep;
 use crate::netfilter::input::number_of;
 use crate::netfilter::render::{Chains, Half, iptables_program, words};
 use crate::netfilter::run::run;
@@ -20,6 +21,10 @@ pub(super) struct Line {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     pub(super) chains: BTreeMap<String, Vec<Line>>,
+    /// Chains that are listed as if a user had made them: base chains among them hang in no hook.
+    pub(super) made: BTreeSet<String>,
+    /// The table is switched off.
+    pub(super) asleep: bool,
 }
 
 impl Listing {
@@ -29,7 +34,11 @@ impl Listing {
         for line in text.lines() {
             let mut rest = split_words(line).into_iter();
             match (rest.next().as_deref(), rest.next()) {
-                (Some("-P" | "-N"), Some(chain)) => {
+                (Some("-P"), Some(chain)) => {
+                    listing.chains.entry(chain).or_default();
+                }
+                (Some("-N"), Some(chain)) => {
+                    listing.made.insert(chain.clone());
                     listing.chains.entry(chain).or_default();
                 }
                 (Some("-A"), Some(chain)) => {
@@ -53,7 +62,14 @@ impl Listing {
 
     pub(super) fn ask(half: Half, family: Family) -> Result<Self, Failure> {
         let argv = words(&[iptables_program(family), "-w", "-t", half.table(), "-v", "-S"]);
-        Ok(Listing::parse(&run(&argv, "")?))
+        let mut listing = Listing::parse(&run(&argv, "")?);
+        listing.asleep = is_asleep(family, half.table());
+        Ok(listing)
+    }
+
+    /// Nothing enters the half's base chain: somebody made it anew, without a hook.
+    pub(super) fn is_unhooked(&self, half: Half) -> bool {
+        self.made.contains(half.base())
     }
 
     pub(super) fn chain(&self, name: &str) -> &[Line] {
@@ -97,7 +113,11 @@ impl Listing {
             true => (lines.first(), "first"),
         };
         let table = half.table();
-        let what = if !self.says(body, &wanted.body) {
+        let what = if self.asleep {
+            format!("table {table} is switched off (flag dormant)")
+        } else if self.is_unhooked(half) {
+            format!("{base} in table {table} hangs in no hook: nothing enters it")
+        } else if !self.says(body, &wanted.body) {
             format!("chain {body} in table {table} is not as planned")
         } else if !self.says(criteria, &wanted.criteria) {
             format!("chain {criteria} in table {table} is not as planned")

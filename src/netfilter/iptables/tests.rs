@@ -74,6 +74,21 @@ fn what_iptables_lists_is_what_was_planned() {
 }
 
 #[test]
+fn a_base_chain_without_a_hook_and_a_table_that_is_switched_off_are_not_as_planned() {
+    let plan = samples::interfaces();
+    let presence = |listing: Listing| Model(listing).presence(&plan, Half::Gate);
+    assert_eq!(presence(Listing::parse(LISTED)), Presence::AsPlanned);
+    let unhooked = LISTED.replace("-P FORWARD ACCEPT -c 9 900", "-N FORWARD");
+    let Presence::Different(what) = presence(Listing::parse(&unhooked)) else {
+        panic!("{unhooked}")
+    };
+    assert!(what.contains("hangs in no hook"), "{what}");
+    let asleep = Listing { asleep: true, ..Listing::parse(LISTED) };
+    let Presence::Different(what) = presence(asleep) else { panic!("as planned") };
+    assert!(what.contains("switched off"), "{what}");
+}
+
+#[test]
 fn what_hold_queued_is_read_from_its_queue_rule_alone() {
     let listing = Listing::parse(
         "-N kordon-queue\n-A kordon-queue -c 9 900 -j MARK --set-xmark 0x0/0x30000000\n\

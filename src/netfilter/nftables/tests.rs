@@ -73,6 +73,20 @@ fn a_dormant_table_or_a_chain_elsewhere_is_not_in_force() {
     let elsewhere = Listing::parse(&LISTED.replace(r#""prio": 50"#, r#""prio": 0"#)).unwrap();
     assert_eq!(elsewhere.misplaced, ["gate"]);
     assert!(!elsewhere.observed(&plan).in_force());
+    // A chain that is led into must hang nowhere, or the kernel refuses whatever leads into it.
+    let body = r#""name": "check_camera", "handle""#;
+    let hooked = LISTED.replacen(
+        body,
+        r#""name": "check_camera", "type": "filter", "hook": "forward", "prio": 50, "policy": "accept", "handle""#,
+        1,
+    );
+    assert_ne!(hooked, LISTED);
+    let hooked = Listing::parse(&hooked).unwrap();
+    assert_eq!(hooked.misplaced, ["check_camera"]);
+    let seen = hooked.observed(&plan);
+    assert!(!seen.in_force());
+    let (_, script) = transaction(&plan, &seen).unwrap();
+    assert!(script.starts_with("delete table inet kordon\n"), "{script}");
     let refusing = LISTED.replace(r#""policy": "accept""#, r#""policy": "drop""#);
     assert!(!Listing::parse(&refusing).unwrap().observed(&plan).in_force());
 }

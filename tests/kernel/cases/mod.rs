@@ -26,6 +26,7 @@ mod restart;
 mod shapes;
 mod storm;
 mod strangers;
+mod tampered;
 mod toward;
 mod verdicts;
 mod verify;
@@ -155,6 +156,10 @@ pub(crate) const CASES: &[Case] = &[
     once("log_that_nobody_reads_stops_nothing", log::unread),
     once("journal_gets_entries_with_fields", log::journal),
     once("rules_are_put_back_amid_flushes_of_others", others::put_back_amid_flushes),
+    once("rules_that_are_switched_off_are_noticed_and_put_back", tampered::switched_off),
+    once("rules_that_nothing_enters_are_not_called_present", tampered::unhooked),
+    once("rules_that_cannot_be_read_are_an_alarm_that_says_what_helps", tampered::unreadable),
+    once("gate_that_somebody_rebuilt_is_made_anew", tampered::rebuilt),
     once("rules_removed_on_purpose_stay_removed", others::removed_on_purpose),
     once("gate_stands_before_the_daemon_runs", boot::gate_first),
     once("gate_stands_when_the_configuration_is_broken", boot::broken_configuration),
