@@ -181,6 +181,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     once("link_local_multicast_and_broadcast_are_not_forwarded", toward::local_stays_local),
     once("backend_is_switched_by_a_restart_only", others::backend_switched),
+    once("order_that_was_broken_off_is_not_carried_out", others::abandoned_order),
     once("nonsense_on_the_control_socket_changes_nothing", others::control_nonsense),
     once("slow_http_clients_hold_up_nobody", http::slow_clients),
     once("http_flood_costs_little_and_loses_nothing", http::flood),

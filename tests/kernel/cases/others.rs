@@ -248,3 +248,40 @@ pub(super) fn control_nonsense(bench: &Bench<'_>) -> Res {
         false => Err(format!("the daemon is gone:\n{}", daemon.log())),
     }
 }
+
+/// An order whose giver broke off while the daemon hung does not open the gateway minutes later.
+pub(super) fn abandoned_order(bench: &Bench<'_>) -> Res {
+    const ORDER: &[u8] = b"{\"command\":\"rules\",\"order\":{\"remove\":{\"why\":\"late\"}}}\n";
+    let site = bench.site()?;
+    let daemon = site.start()?;
+    let before = rules::snapshot()?;
+    let give = || -> Res<UnixStream> {
+        let mut stream =
+            UnixStream::connect(site.folder().join("control.sock")).context("control.sock")?;
+        stream.write_all(ORDER).context("the order")?;
+        Ok(stream)
+    };
+    daemon.freeze()?;
+    drop(give()?);
+    daemon.thaw()?;
+    let said = || daemon.log().contains("an order is not carried out: its caller has gone");
+    if !wait_until(crate::lab::PATIENCE, said) {
+        return Err(format!("an abandoned order, and the log says:\n{}", daemon.log()));
+    }
+    bench.lab.passes(ALLOWED, N)?;
+    bench.lab.blocked(BLOCKED, N)?;
+    if rules::snapshot()? != before {
+        return Err("an abandoned order was carried out".to_owned());
+    }
+    // The control: of one who has said all and waits, it is.
+    daemon.freeze()?;
+    let mut stream = give()?;
+    stream.shutdown(std::net::Shutdown::Write).context("the order's end")?;
+    daemon.thaw()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).context("the answer")?;
+    if !answer.contains("removed gate") && !answer.contains("removed hold") {
+        return Err(format!("to an order that waits the daemon answered {answer}"));
+    }
+    bench.lab.passes(BLOCKED, N)
+}
