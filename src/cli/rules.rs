@@ -1,6 +1,9 @@
 //! `kordon rules`: hold and gate, shown, tested, applied, verified or removed.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use clap::Subcommand;
 
@@ -14,6 +17,9 @@ use crate::netfilter::{self, Plan, Saved, Tool};
 
 mod gate;
 mod verify;
+
+/// How long a daemon may take before something is said.
+const SOON: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -74,6 +80,7 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
                 let config = Config::load_in_force(place.config())?;
                 let (plan, tool) = (Plan::of(&config), netfilter::choose(config.rules.backend)?);
                 output::data(&netfilter::apply(&plan, tool)?.to_string())?;
+                output::talk(unjudged(&config, &plan));
                 if let Err(failure) = (Saved { plan, tool }).write(&config.state_folder) {
                     output::talk(&format!("the plan is not kept for the next boot: {failure}"));
                 }
@@ -81,12 +88,34 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
         },
         Action::Remove { why } => {
             match by_daemon(place, RulesOrder::Remove { why: why.clone() })? {
-                Some(changed) => output::data(&changed)?,
-                None => output::data(&netfilter::remove_all()?.to_string())?,
+                Some(changed) => {
+                    output::data(&changed)?;
+                    output::talk("EVERYTHING PASSES UNJUDGED NOW, until `kordon rules apply`");
+                }
+                None => {
+                    let removed = netfilter::remove_all()?;
+                    output::data(&removed.to_string())?;
+                    if !removed.changes.is_empty() {
+                        output::talk(&format!(
+                            "EVERYTHING PASSES UNJUDGED NOW, until `kordon rules apply` or a daemon's start (none \
+                             answers at {})",
+                            place.socket().display()
+                        ));
+                    }
+                }
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What rules are worth that no daemon stands behind.
+fn unjudged(config: &Config, plan: &Plan) -> &'static str {
+    match (config.rules.manage, plan.open) {
+        (false, _) => "the rules are left to you (rules.manage = false): nobody watches these",
+        (true, false) => "no daemon answers: nothing of the cameras' passes until one runs",
+        (true, true) => "no daemon answers: everything passes unjudged until one runs (open)",
+    }
 }
 
 /// What `apply` would do, after the tools have taken it.
@@ -113,10 +142,34 @@ fn by_daemon(place: &Place, order: RulesOrder) -> Result<Option<String>, Failure
     if Config::load(place.config()).is_ok_and(|config| !config.rules.manage) {
         return Ok(None);
     }
-    match client::ask(&place.socket(), &Request::Rules { order, sudo_user: claimed() }) {
+    let socket = place.socket();
+    let _word = Impatient::over(&socket);
+    match client::ask(&socket, &Request::Rules { order, sudo_user: claimed() }) {
         Ok(Answer::Rules(changed)) => Ok(Some(changed)),
         Ok(_) => Ok(Some(String::new())),
         Err(failure) if failure.status == ExitStatus::NotRunning => Ok(None),
         Err(failure) => Err(failure),
+    }
+}
+
+/// Says so where the daemon takes its time, while it lives.
+struct Impatient {
+    _done: Sender<()>,
+}
+
+impl Impatient {
+    fn over(socket: &Path) -> Self {
+        let (done, over) = channel();
+        let place = socket.display().to_string();
+        // Without a thread nothing is said.
+        let _thread = std::thread::Builder::new().spawn(move || {
+            if over.recv_timeout(SOON) == Err(RecvTimeoutError::Timeout) {
+                output::talk(&format!(
+                    "kordon: waiting for the daemon at {place}, two minutes at most; an order that is broken off is not \
+                     carried out, unless it was begun"
+                ));
+            }
+        });
+        Impatient { _done: done }
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::{Format, Place, output};
 use crate::config::{Config, RulesBackend};
 use crate::control::client;
 use crate::control::message::{Answer, QueueStatus, Request};
-use crate::failure::Failure;
+use crate::failure::{ExitStatus, Failure};
 use crate::netfilter::{self, Observed, Plan, Presence, Tool};
 use crate::verdict::Family;
 use output::{columns, grouped};
@@ -30,6 +30,11 @@ struct Verified {
     families: Vec<OfFamily>,
     /// The running daemon's queues; none if no daemon answers.
     queues: Option<Vec<QueueStatus>>,
+    /// Why somebody removed the rules through the daemon.
+    removed: Option<String>,
+    /// Why a daemon that is there does not answer.
+    #[serde(skip)]
+    silent: Option<Failure>,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,13 +54,14 @@ struct OfFamily {
 pub(super) fn run(place: &Place, format: Format) -> Result<ExitCode, Failure> {
     let config = Config::load_in_force(place.config())?;
     let mut plan = Plan::of(&config);
-    let queues = match client::ask(&place.socket(), &Request::Status {}) {
+    let (queues, removed, silent) = match client::ask(&place.socket(), &Request::Status {}) {
         Ok(Answer::Status(status)) => {
             // What the daemon was told since it read its files counts.
-            plan.open = status.open;
-            Some(status.queues)
+            (plan.open, plan.gate) = (status.open, !status.open);
+            (Some(status.queues), status.rules.removed, None)
         }
-        Ok(_) | Err(_) => None,
+        Err(failure) if failure.status != ExitStatus::NotRunning => (None, None, Some(failure)),
+        Ok(_) | Err(_) => (None, None, None),
     };
     let (tool, found) = found(&config, &plan)?;
     let verified = Verified {
@@ -66,6 +72,8 @@ pub(super) fn run(place: &Place, format: Format) -> Result<ExitCode, Failure> {
         in_force: found.in_force(),
         families: Family::ALL.into_iter().map(|family| of_family(&found, family)).collect(),
         queues,
+        removed,
+        silent,
     };
     match format {
         Format::Json => output::json(&verified)?,
@@ -122,7 +130,15 @@ impl Verified {
         let tool = &self.tool;
         match (self.in_force, self.managed, self.arrive()) {
             (true, _, _) => format!("in force: as planned ({how}, {tool})"),
-            (false, true, _) => format!("NOT IN FORCE as planned ({how}, {tool})"),
+            (false, true, _) => match &self.removed {
+                Some(why) => format!(
+                    "REMOVED on purpose ({why}): everything passes unjudged, until `kordon rules apply`"
+                ),
+                None => format!(
+                    "NOT IN FORCE as planned ({how}, {tool}): `kordon rules apply` puts that right, or says what is in \
+                     its way"
+                ),
+            },
             (false, false, true) => format!(
                 "left to you (rules.manage = false): other rules than the planned ({how}, {tool}), and \
                  packets arrive; whether a gate stands is yours to know"
@@ -161,7 +177,17 @@ fn text(verified: &Verified) -> String {
     }
     let mut text = columns(&rows);
     match &verified.queues {
-        None => text.push_str("no daemon answers\n"),
+        None => {
+            text.push_str("no daemon answers");
+            if let Some(why) = &verified.silent {
+                text.push_str(&format!(" ({why})"));
+            }
+            text.push_str(match (verified.in_force, verified.open) {
+                (true, false) => ": nothing of the cameras' passes until one runs\n",
+                (true, true) => ": everything passes unjudged until one runs\n",
+                (false, _) => "\n",
+            });
+        }
         Some(queues) => {
             for queue in queues {
                 text.push_str(&format!("queue {}: {}\n", queue.number, last_packet(queue)));
@@ -203,6 +229,8 @@ mod tests {
                 stalled: false,
                 last_packet_seconds_ago: last,
             }]),
+            removed: None,
+            silent: None,
         }
     }
 
@@ -222,7 +250,19 @@ mod tests {
             "ipv4  hold present  gate absent  no counter\n\
              ipv6  hold present  gate absent  no counter\n\
              no daemon answers\n\
-             NOT IN FORCE as planned (closed, nftables)\n"
+             NOT IN FORCE as planned (closed, nftables): `kordon rules apply` puts that right, or says what is in its way\n"
+        );
+        let unjudged = text(&Verified { queues: None, ..verified(true, true, None) });
+        assert!(
+            unjudged.contains("no daemon answers: nothing of the cameras' passes until one runs\n")
+        );
+        let removed = Some("a fire drill".to_owned());
+        let removed = text(&Verified { removed, ..verified(false, true, None) });
+        assert!(
+            removed.ends_with(
+                "REMOVED on purpose (a fire drill): everything passes unjudged, until `kordon rules apply`\n"
+            ),
+            "{removed}"
         );
     }
 
