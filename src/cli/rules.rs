@@ -80,10 +80,14 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
                 let config = Config::load_in_force(place.config())?;
                 let (plan, tool) = (Plan::of(&config), netfilter::choose(config.rules.backend)?);
                 output::data(&netfilter::apply(&plan, tool)?.to_string())?;
-                output::talk(unjudged(&config, &plan));
+                let word = unjudged(&config, &plan);
                 if let Err(failure) = (Saved { plan, tool }).write(&config.state_folder) {
                     output::talk(&format!("the plan is not kept for the next boot: {failure}"));
                 }
+                if let Some(failure) = unheld(&config)? {
+                    return Err(failure);
+                }
+                output::talk(word);
             }
         },
         Action::Remove { why } => {
@@ -97,8 +101,8 @@ pub(super) fn run(place: &Place, args: &Args) -> Result<ExitCode, Failure> {
                     output::data(&removed.to_string())?;
                     if !removed.changes.is_empty() {
                         output::talk(&format!(
-                            "EVERYTHING PASSES UNJUDGED NOW, until `kordon rules apply` or a daemon's start (none \
-                             answers at {})",
+                            "EVERYTHING PASSES UNJUDGED NOW, until `kordon rules apply` or the start of a daemon that \
+                             keeps the rules (none answers at {})",
                             place.socket().display()
                         ));
                     }
@@ -118,12 +122,17 @@ fn unjudged(config: &Config, plan: &Plan) -> &'static str {
     }
 }
 
+/// Which camera interface belongs to another one, so that no rule sees its packets enter.
+fn unheld(config: &Config) -> Result<Option<Failure>, Failure> {
+    let enslaved = netfilter::enslaved(&config.cameras.interfaces)?;
+    let failure = |one| Failure::new(ExitStatus::Unavailable, format!("cameras.interfaces: {one}"));
+    Ok(enslaved.first().map(failure))
+}
+
 /// What `apply` would do, after the tools have taken it.
 fn checked(config: &Config) -> Result<String, Failure> {
-    let enslaved = netfilter::enslaved(&config.cameras.interfaces)?;
-    if let Some(one) = enslaved.first() {
-        let message = format!("cameras.interfaces: {one}");
-        return Err(Failure::new(ExitStatus::Unavailable, message));
+    if let Some(failure) = unheld(config)? {
+        return Err(failure);
     }
     let tool = netfilter::choose(config.rules.backend)?;
     let changes = netfilter::check(&Plan::of(config), tool)?;

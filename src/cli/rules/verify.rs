@@ -32,6 +32,8 @@ struct Verified {
     queues: Option<Vec<QueueStatus>>,
     /// Why somebody removed the rules through the daemon.
     removed: Option<String>,
+    /// Camera interfaces that belong to another one, in words: their packets are not held, whatever stands.
+    enslaved: Vec<String>,
     /// Why a daemon that is there does not answer.
     #[serde(skip)]
     silent: Option<Failure>,
@@ -73,6 +75,10 @@ pub(super) fn run(place: &Place, format: Format) -> Result<ExitCode, Failure> {
         families: Family::ALL.into_iter().map(|family| of_family(&found, family)).collect(),
         queues,
         removed,
+        enslaved: netfilter::enslaved(&config.cameras.interfaces)?
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         silent,
     };
     match format {
@@ -117,7 +123,7 @@ fn of_family(found: &Observed, family: Family) -> OfFamily {
 impl Verified {
     /// As it should be. Rules that are left to others may look different, if packets arrive.
     fn right(&self) -> bool {
-        self.in_force || !self.managed && self.arrive()
+        self.enslaved.is_empty() && (self.in_force || !self.managed && self.arrive())
     }
 
     fn arrive(&self) -> bool {
@@ -196,6 +202,9 @@ fn text(verified: &Verified) -> String {
     }
     text.push_str(&verified.summary());
     text.push('\n');
+    for one in &verified.enslaved {
+        text.push_str(&format!("BUT ITS PACKETS ARE NOT HELD: {one}\n"));
+    }
     text
 }
 
@@ -230,6 +239,7 @@ mod tests {
                 last_packet_seconds_ago: last,
             }]),
             removed: None,
+            enslaved: Vec::new(),
             silent: None,
         }
     }
@@ -269,6 +279,11 @@ mod tests {
     #[test]
     fn rules_of_others_are_right_if_packets_arrive_and_ours_only_if_they_stand() {
         assert!(verified(true, true, None).right());
+        let enslaved = vec!["cam0 is a port of bridge br0".to_owned()];
+        let unheld = Verified { enslaved, ..verified(true, true, None) };
+        assert!(
+            !unheld.right() && text(&unheld).ends_with("NOT HELD: cam0 is a port of bridge br0\n")
+        );
         assert!(!verified(false, true, Some(1)).right());
         assert!(verified(false, false, Some(1)).right());
         assert!(!verified(false, false, None).right());

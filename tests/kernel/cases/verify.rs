@@ -191,7 +191,9 @@ fn with_bridge(bench: &Bench<'_>) -> Res {
     }
     bench.lab.passes(ALLOWED, N)?;
     bench.lab.blocked(BLOCKED, N)?;
+    verified(&site, 1, &["in force", "NOT HELD: port0 is a port of bridge br0"])?;
     ip("link set port0 nomaster")?;
+    verified(&site, 0, &["in force"])?;
     let ready = || daemon.get("/readyz").is_ok_and(|(code, _)| code == 200);
     match wait_until(PATIENCE, ready) {
         true => Ok(()),
