@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::net::if_::if_nametoindex;
+
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
 use crate::netfilter::{self, Enslaved, Generation, Plan, Tool};
@@ -50,6 +52,7 @@ pub(super) async fn watch(config: Config, observed: Arc<Observed>) {
             move || Surroundings {
                 enslaved: netfilter::enslaved(&config.cameras.interfaces)
                     .map_or_else(|_| Vec::new(), |found| lines(&found)),
+                missing: missing(&config),
                 planned: if look_at_rules { Some(stand(&config)) } else { planned },
             }
         };
@@ -62,6 +65,12 @@ pub(super) async fn watch(config: Config, observed: Arc<Observed>) {
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Camera interfaces that are not there; a name that ends in `+` stands for any number, and none.
+fn missing(config: &Config) -> Vec<String> {
+    let named = config.cameras.interfaces.iter().filter(|name| !name.ends_with('+'));
+    named.filter(|name| if_nametoindex(name.as_str()).is_err()).cloned().collect()
 }
 
 /// Whether the planned rules stand, whoever put them in place, and with whichever tool.
@@ -78,6 +87,15 @@ fn say(before: &Surroundings, after: &Surroundings) {
             [] => tracing::info!("no camera interface belongs to another one any more"),
             lines => tracing::error!("packets of cameras are not held: {}", lines.join("; ")),
         }
+    }
+    for name in after.missing.iter().filter(|name| !before.missing.contains(name)) {
+        tracing::warn!(
+            "camera interface {name} is not there: hold waits for that name, and what its cameras send by an interface of \
+             another name is not held (cameras.interfaces)"
+        );
+    }
+    for name in before.missing.iter().filter(|name| !after.missing.contains(name)) {
+        tracing::info!("camera interface {name} is there");
     }
     match (before.planned, after.planned) {
         (None, Some(true)) => tracing::info!("rules.manage = false: the planned rules stand"),

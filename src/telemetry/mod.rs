@@ -103,6 +103,8 @@ impl RulesState {
 pub struct Surroundings {
     /// Camera interfaces that belong to another one, in words: their packets are not held.
     pub enslaved: Vec<String>,
+    /// Camera interfaces of which there is none of that name.
+    pub missing: Vec<String>,
     /// Whether the planned rules stand although they are left to others (`rules.manage = false`); `None`
     /// where they are kordon's, or not looked at yet.
     pub planned: Option<bool>,

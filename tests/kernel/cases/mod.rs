@@ -168,6 +168,7 @@ pub(crate) const CASES: &[Case] = &[
     once("rules_check_changes_nothing_and_verify_tells_what_stands", verify::check_and_verify),
     once("rules_left_to_the_admin_are_looked_at_only", verify::left_to_the_admin),
     once("port_of_a_bridge_is_refused_as_a_camera_interface", verify::bridge_port),
+    once("camera_interface_that_gets_another_name_is_told", verify::renamed),
     once("tool_that_hangs_is_killed_and_holds_up_nothing", verify::hung_tool),
     once(
         "tunnels_from_cameras_to_the_gateway_are_dropped_and_the_offices_are_not",

@@ -201,6 +201,35 @@ fn with_bridge(bench: &Bench<'_>) -> Res {
     }
 }
 
+/// A camera interface that gets another name is a camera interface no more; the log says so.
+pub(super) fn renamed(bench: &Bench<'_>) -> Res {
+    let result = with_renamed(bench);
+    for link in ["port0", "port9"] {
+        // One of them is there.
+        let _ = ip(&format!("link delete {link}"));
+    }
+    result
+}
+
+fn with_renamed(bench: &Bench<'_>) -> Res {
+    ip("link add port0 type veth peer name port1")?;
+    let site = Site::new(Setup { interfaces: vec!["cam0", "port0"], ..bench.setup() })?;
+    let daemon = site.start()?;
+    let told = |text: &str| wait_until(PATIENCE, || daemon.log().contains(text));
+    // The control: past its first look it calls nothing missing.
+    std::thread::sleep(Duration::from_millis(500));
+    if daemon.log().contains("is not there") {
+        return Err(format!("an interface that is there is called missing:\n{}", daemon.log()));
+    }
+    ip("link set port0 name port9")?;
+    let gone = told("camera interface port0 is not there");
+    ip("link set port9 name port0")?;
+    match (gone, told("camera interface port0 is there")) {
+        (true, true) => Ok(()),
+        told => Err(format!("an interface got another name, told {told:?}:\n{}", daemon.log())),
+    }
+}
+
 /// A tool that hangs is killed and named; it holds up neither packets nor the daemon's end.
 pub(super) fn hung_tool(bench: &Bench<'_>) -> Res {
     let folder = std::env::temp_dir().join(format!("kordon-hung-{}", std::process::id()));
