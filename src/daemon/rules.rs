@@ -273,8 +273,9 @@ impl Keeper {
         let seen = netfilter::observe(&state.plan, self.tool);
         let mut now = match &seen {
             Ok(found) => RulesState {
-                present: Some(found.in_force()),
-                faults: found.faults(),
+                // What lets packets past hold is not ours to take away: told, and left.
+                present: Some(found.in_force() && found.past.is_empty()),
+                faults: [found.faults(), found.past.clone()].concat(),
                 gate_counters: found.gate_dropped.map(|count| count.unwrap_or(0)),
                 tunnel_counters: found.tunnels_dropped.map(|count| count.unwrap_or(0)),
                 held_counters: found.held,

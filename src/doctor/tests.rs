@@ -86,6 +86,7 @@ fn good() -> Facts {
             ],
             tunnels_dropped: [Some(0), Some(0)],
             held: [0; 4],
+            past: Vec::new(),
             misplaced: false,
         })),
         ways: vec![way],

@@ -278,6 +278,15 @@ fn unhooked(half: Half, family: Family) -> Failure {
     )
 }
 
+fn past(half: Half, family: Family, number: usize) -> String {
+    let (base, table, program) = (half.base(), half.table(), iptables_program(family));
+    format!(
+        "{}: rule {number} of {table} {base} lets packets of cameras past hold, unjudged; it is not kordon's: \
+         `{program} -t {table} -D {base} {number}` takes it away",
+        family.label()
+    )
+}
+
 /// nftables' name of a family.
 const fn nft_family(family: Family) -> &'static str {
     match family {
@@ -310,8 +319,14 @@ pub(super) fn observe(plan: &Plan) -> Result<Observed, Failure> {
         let gate = Listing::ask(Half::Gate, family)?;
         for half in Half::ALL {
             let listing = if half.is_gate() { &gate } else { &hold };
-            observed.of_mut(half)[index] =
-                listing.presence(half, &iptables_chains(plan, half, family));
+            let wanted = iptables_chains(plan, half, family);
+            observed.of_mut(half)[index] = listing.presence(half, &wanted);
+            if !half.is_gate()
+                && half.is_planned(plan)
+                && let Some(number) = listing.past(half, &wanted.criteria)
+            {
+                observed.past.push(past(half, family, number));
+            }
             let dropped = |marked: bool| -> u64 {
                 let drops = listing.chain(half.body_chain()).iter();
                 let drops = drops.filter(|line| line.words.ends_with(&words(&["-j", "DROP"])));

@@ -51,6 +51,9 @@ pub struct Observed {
     /// hook, then on the input hook, since their rules were made (iptables); or the first of all, since their table was
     /// (nftables). 0 where there is no counter.
     pub held: [u64; 4],
+    /// Rules of others that let all packets, or those of a criterion, past a hold that stands as planned, in words
+    /// (iptables): they are not kordon's to take away.
+    pub past: Vec<String>,
     /// A chain of kordon's hangs elsewhere than it should (nftables): it can only be made anew.
     pub misplaced: bool,
 }
@@ -68,6 +71,7 @@ impl Observed {
             gate_dropped: [None, None],
             tunnels_dropped: [None, None],
             held: [0; 4],
+            past: Vec::new(),
             misplaced: false,
         }
     }

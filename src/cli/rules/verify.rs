@@ -32,6 +32,8 @@ struct Verified {
     queues: Option<Vec<QueueStatus>>,
     /// Why somebody removed the rules through the daemon.
     removed: Option<String>,
+    /// Rules of others that let packets past hold, in words.
+    past: Vec<String>,
     /// Camera interfaces that belong to another one, in words: their packets are not held, whatever stands.
     enslaved: Vec<String>,
     /// Why a daemon that is there does not answer.
@@ -72,6 +74,7 @@ pub(super) fn run(place: &Place, format: Format) -> Result<ExitCode, Failure> {
         tool: tool.to_string(),
         open: plan.open,
         in_force: found.in_force(),
+        past: found.past.clone(),
         families: Family::ALL.into_iter().map(|family| of_family(&found, family)).collect(),
         queues,
         removed,
@@ -123,7 +126,9 @@ fn of_family(found: &Observed, family: Family) -> OfFamily {
 impl Verified {
     /// As it should be. Rules that are left to others may look different, if packets arrive.
     fn right(&self) -> bool {
-        self.enslaved.is_empty() && (self.in_force || !self.managed && self.arrive())
+        self.enslaved.is_empty()
+            && self.past.is_empty()
+            && (self.in_force || !self.managed && self.arrive())
     }
 
     fn arrive(&self) -> bool {
@@ -202,6 +207,9 @@ fn text(verified: &Verified) -> String {
     }
     text.push_str(&verified.summary());
     text.push('\n');
+    for one in &verified.past {
+        text.push_str(&format!("BUT NOT ALL IS HELD: {one}\n"));
+    }
     for one in &verified.enslaved {
         text.push_str(&format!("BUT ITS PACKETS ARE NOT HELD: {one}\n"));
     }
@@ -240,6 +248,7 @@ mod tests {
             }]),
             removed: None,
             enslaved: Vec::new(),
+            past: Vec::new(),
             silent: None,
         }
     }

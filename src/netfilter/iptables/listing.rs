@@ -99,6 +99,26 @@ impl Listing {
             .collect()
     }
 
+    /// The number of the first rule ahead of hold that lets everything, or all of a criterion, past it: what is accepted
+    /// there, or returns to the policy, never comes to hold.
+    pub(super) fn past(&self, half: Half, criteria: &[Vec<String>]) -> Option<usize> {
+        let ahead = self.chain(half.base()).iter().take_while(|line| !is_jump(half, line));
+        let of_all_or_a_criterion = |line: &Line| match line.words.as_slice() {
+            [matched @ .., jump, target]
+                if jump == "-j" && ["ACCEPT", "RETURN"].contains(&target.as_str()) =>
+            {
+                let is = |criterion: &Vec<String>| {
+                    criterion
+                        .split_last_chunk::<2>()
+                        .is_some_and(|(words, [goto, _])| goto == "-g" && words == matched)
+                };
+                matched.is_empty() || criteria.iter().any(is)
+            }
+            _ => false,
+        };
+        ahead.enumerate().find(|(_, line)| of_all_or_a_criterion(line)).map(|(index, _)| index + 1)
+    }
+
     pub(super) fn presence(&self, half: Half, wanted: &Chains<Vec<String>>) -> Presence {
         let base = half.base();
         let lines = self.chain(base);

@@ -89,6 +89,33 @@ fn a_base_chain_without_a_hook_and_a_table_that_is_switched_off_are_not_as_plann
 }
 
 #[test]
+fn a_rule_that_lets_all_or_all_of_a_criterion_past_hold_is_found() {
+    let criteria = iptables_chains(&samples::interfaces(), Half::Hold, Family::V4).criteria;
+    let past = |rules: &str| {
+        let text = format!("-P FORWARD ACCEPT -c 0 0\n{rules}-A FORWARD -c 0 0 -j kordon-hold\n");
+        Listing::parse(&text).past(Half::Hold, &criteria)
+    };
+    assert_eq!(past(""), None);
+    assert_eq!(past("-A FORWARD -c 1 60 -j ACCEPT\n"), Some(1));
+    assert_eq!(
+        past("-A FORWARD -c 1 60 -j MARK --set-xmark 0x1/0x1\n-A FORWARD -j RETURN\n"),
+        Some(2)
+    );
+    assert_eq!(past("-A FORWARD -i cam0 -c 1 60 -j ACCEPT\n"), Some(1));
+    // Of others' traffic, or not past hold.
+    for harmless in [
+        "-i office -j ACCEPT",
+        "-i cam0 -p tcp -j TCPMSS --clamp-mss-to-pmtu",
+        "-i cam0 -j DROP",
+        "-i cam0",
+    ] {
+        assert_eq!(past(&format!("-A FORWARD {harmless}\n")), None, "{harmless}");
+    }
+    let behind = "-P FORWARD ACCEPT\n-A FORWARD -j kordon-hold\n-A FORWARD -j ACCEPT\n";
+    assert_eq!(Listing::parse(behind).past(Half::Hold, &criteria), None);
+}
+
+#[test]
 fn what_hold_queued_is_read_from_its_queue_rule_alone() {
     let listing = Listing::parse(
         "-N kordon-queue\n-A kordon-queue -c 9 900 -j MARK --set-xmark 0x0/0x30000000\n\

@@ -159,6 +159,7 @@ pub(crate) const CASES: &[Case] = &[
     once("rules_that_are_switched_off_are_noticed_and_put_back", tampered::switched_off),
     once("rules_that_nothing_enters_are_not_called_present", tampered::unhooked),
     once("rules_that_cannot_be_read_are_an_alarm_that_says_what_helps", tampered::unreadable),
+    once("rule_that_lets_cameras_past_hold_is_an_alarm", tampered::passed_by),
     once("gate_that_somebody_rebuilt_is_made_anew", tampered::rebuilt),
     once("rules_removed_on_purpose_stay_removed", others::removed_on_purpose),
     once("gate_stands_before_the_daemon_runs", boot::gate_first),

@@ -166,3 +166,41 @@ pub(super) fn rebuilt(bench: &Bench<'_>) -> Res {
     }
     Ok(())
 }
+
+/// Somebody accepts cameras' packets ahead of hold: it stands as planned and is passed by. That is an alarm, also where
+/// no gate would drop them; the rule is not kordon's to take away.
+pub(super) fn passed_by(bench: &Bench<'_>) -> Res {
+    let mut setup = bench.setup();
+    setup.tool = Some("iptables");
+    setup.mode = "monitor";
+    let site = Site::new(setup)?;
+    let daemon = site.start()?;
+    let judged = || daemon.metrics()?.get("kordon_packets_total", &[]);
+    let present = |expected: u64| {
+        let present = || daemon.metrics()?.get("kordon_rules_present", &[]);
+        wait_until(Duration::from_secs(2), || present() == Ok(expected))
+    };
+    // The control: another's packets may be accepted there.
+    rules::both("-w -t mangle -I FORWARD 1 -i wan1 -j ACCEPT")?;
+    bench.lab.passes(ALLOWED, N)?;
+    says(&site, "rules verify", 0, &["in force"])?;
+    if !present(1) {
+        return Err(format!("a rule about others is an alarm:\n{}", daemon.log()));
+    }
+    rules::both("-w -t mangle -I FORWARD 1 -i cam0 -j ACCEPT")?;
+    let before = judged()?;
+    everything_passes(bench)?;
+    if judged()? != before {
+        return Err("what was accepted ahead of hold was judged".to_owned());
+    }
+    if !present(0) || daemon.get("/readyz")?.0 != 503 {
+        return Err(format!("packets pass hold by, and the log says:\n{}", daemon.log()));
+    }
+    const HELP: &str = "`ip6tables-nft -t mangle -D FORWARD 1` takes it away";
+    says(&site, "rules verify", 1, &["NOT ALL IS HELD: ipv4: rule 1 of mangle FORWARD", HELP])?;
+    rules::both("-t mangle -D FORWARD 1")?;
+    if !present(1) {
+        return Err(format!("the rule is gone, and the log says:\n{}", daemon.log()));
+    }
+    says(&site, "rules verify", 0, &["in force"])
+}
