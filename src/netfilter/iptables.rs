@@ -162,12 +162,11 @@ pub(super) fn first_install(plan: &Plan) -> Vec<Vec<String>> {
 
 /// Puts the plan into force; returns one line per half and family that was changed.
 ///
-/// The planned gates of each family, then hold; then what is not planned goes, hold before gate.
+/// The planned gates of each family, then hold; then what is not planned goes, hold before gate. What stands in the way
+/// of one half does not keep the others from their places, but nothing goes then.
 pub(super) fn apply(plan: &Plan) -> Result<Vec<Change>, Failure> {
-    let mut changes = Vec::new();
-    for half in Half::ALL.into_iter().filter(|half| half.is_planned(plan)) {
-        changes.append(&mut install(plan, half)?);
-    }
+    let planned = Half::ALL.into_iter().filter(|half| half.is_planned(plan));
+    let mut changes = install(plan, planned)?;
     for half in Half::ALL.into_iter().rev().filter(|half| !half.is_planned(plan)) {
         changes.append(&mut withdraw(half)?);
     }
@@ -176,11 +175,7 @@ pub(super) fn apply(plan: &Plan) -> Result<Vec<Change>, Failure> {
 
 /// Puts the planned gates alone into force; hold stays as it is.
 pub(super) fn apply_gate(plan: &Plan) -> Result<Vec<Change>, Failure> {
-    let mut changes = Vec::new();
-    for half in Half::ALL.into_iter().filter(|half| half.is_gate() && half.is_planned(plan)) {
-        changes.append(&mut install(plan, half)?);
-    }
-    Ok(changes)
+    install(plan, Half::ALL.into_iter().filter(|half| half.is_gate() && half.is_planned(plan)))
 }
 
 /// Removes hold, then the gates, of each family; returns one line per half and family that was there.
@@ -198,7 +193,7 @@ pub(super) fn check(plan: &Plan) -> Result<Vec<Change>, Failure> {
     for half in Half::ALL {
         for family in Family::ALL {
             let todo = match half.is_planned(plan) {
-                true => installation(plan, half, family)?,
+                true => installation(plan, half, family)?.map_err(|obstacle| obstacle.0)?,
                 false => withdrawal(half, family)?,
             };
             let Some((change, steps)) = todo else { continue };
@@ -211,35 +206,63 @@ pub(super) fn check(plan: &Plan) -> Result<Vec<Change>, Failure> {
     Ok(changes)
 }
 
-fn install(plan: &Plan, half: Half) -> Result<Vec<Change>, Failure> {
-    let todo = |family| installation(plan, half, family);
-    carry_out_all(todo)
+fn install(plan: &Plan, halves: impl Iterator<Item = Half>) -> Result<Vec<Change>, Failure> {
+    let (mut changes, mut in_the_way) = (Vec::new(), None);
+    for half in halves {
+        for family in Family::ALL {
+            match installation(plan, half, family)? {
+                Ok(Some((change, steps))) => {
+                    carry_out(&steps)?;
+                    changes.push(change);
+                }
+                Ok(None) => {}
+                Err(Obstacle(failure)) => {
+                    in_the_way.get_or_insert(failure);
+                }
+            }
+        }
+    }
+    in_the_way.map_or(Ok(changes), Err)
 }
 
 fn withdraw(half: Half) -> Result<Vec<Change>, Failure> {
-    carry_out_all(|family| withdrawal(half, family))
+    let mut changes = Vec::new();
+    for family in Family::ALL {
+        if let Some((change, steps)) = withdrawal(half, family)? {
+            carry_out(&steps)?;
+            changes.push(change);
+        }
+    }
+    Ok(changes)
 }
 
 /// What is to be done, in words and in commands.
 type ToDo = Option<(Change, Steps)>;
 
-fn installation(plan: &Plan, half: Half, family: Family) -> Result<ToDo, Failure> {
+/// What others have made of a chain, and kordon does not mend.
+struct Obstacle(Failure);
+
+fn installation(
+    plan: &Plan,
+    half: Half,
+    family: Family,
+) -> Result<Result<ToDo, Obstacle>, Failure> {
     let listing = Listing::ask(half, family)?;
     let wanted = iptables_chains(plan, half, family);
     let verb = match listing.presence(half, &wanted) {
-        Presence::AsPlanned => return Ok(None),
+        Presence::AsPlanned => return Ok(Ok(None)),
         Presence::Absent => Verb::Install,
         Presence::Different(_) => Verb::Correct,
     };
     if listing.is_unhooked(half) {
-        return Err(unhooked(half, family));
+        return Ok(Err(Obstacle(unhooked(half, family))));
     }
     let mut steps = Steps::new(half, family);
     if listing.asleep {
         steps.wake = Some(words(&["nft", "add", "table", nft_family(family), half.table()]));
     }
     steps.install(&listing, half, &wanted);
-    Ok(Some((Change::new(verb, place(half, family)), steps)))
+    Ok(Ok(Some((Change::new(verb, place(half, family)), steps))))
 }
 
 fn withdrawal(half: Half, family: Family) -> Result<ToDo, Failure> {
@@ -247,17 +270,6 @@ fn withdrawal(half: Half, family: Family) -> Result<ToDo, Failure> {
     steps.remove(&Listing::ask(half, family)?, half);
     let something = !steps.list.is_empty();
     Ok(something.then(|| (Change::new(Verb::Remove, place(half, family)), steps)))
-}
-
-fn carry_out_all(todo: impl Fn(Family) -> Result<ToDo, Failure>) -> Result<Vec<Change>, Failure> {
-    let mut changes = Vec::new();
-    for family in Family::ALL {
-        if let Some((change, steps)) = todo(family)? {
-            carry_out(&steps)?;
-            changes.push(change);
-        }
-    }
-    Ok(changes)
 }
 
 fn carry_out(steps: &Steps) -> Result<(), Failure> {
