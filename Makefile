@@ -37,7 +37,7 @@ check: test deny test-deb test-machine ## what CI runs: what these four do (root
 lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	$(CARGO) clippy --test machine -- -D warnings
+	$(CARGO) clippy --test machine --bench lists --bench path --bench restart -- -D warnings
 
 build: ## the release binary, target/release/kordon
 	$(CARGO) build --release

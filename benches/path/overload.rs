@@ -8,7 +8,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kordon::config::{Action, Mode};
@@ -157,6 +157,7 @@ pub(super) fn run(bench: &Bench) -> Res<Figures> {
         counters: queue.counters(),
         gauge: queue.gauge(),
         shard: Arc::clone(&shard),
+        unread: AtomicU64::new(0),
     };
     // Nobody takes what the thread reports; what finds no room is counted.
     let account =
