@@ -32,7 +32,7 @@ use hog::{Hog, Ordinary, memory, stolen, used_aside};
 
 const RATE: u32 = 20_000;
 const BLOCKED_RATE: u32 = 2_000;
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 10;
 /// How long each of a round's turns takes.
 const TURN: Duration = Duration::from_millis(1_200);
 /// Reloads in the part of its own.
@@ -43,7 +43,7 @@ const PROBES: u32 = 10;
 /// How long an answer, or peace, may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A few reloads among hogs, and a thousand requests: 45 s.
+/// A few reloads among hogs, and a thousand requests: 75 s.
 pub(super) fn run(bench: &Bench) -> Res<Figures> {
     let rounds = bench.rounds.unwrap_or(ROUNDS);
     with_traffic(bench, |stage, figures| {
