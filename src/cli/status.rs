@@ -155,14 +155,15 @@ pub(super) fn last_packet(queue: &QueueStatus) -> String {
 
 /// The mode and all that is said about it, a row each.
 pub(super) fn mode(status: &Status) -> Vec<Vec<String>> {
-    let mode = match (status.mode.as_str(), &status.paused) {
-        ("monitor", _) => "MONITOR: nothing is dropped",
-        (_, Some(_)) => "PAUSED: nothing is dropped",
-        (_, None) => "ENFORCING",
+    let mode = match (&status.rules.removed, status.mode.as_str(), &status.paused) {
+        (Some(_), _, _) => "OFF: the rules are removed, no packet is judged",
+        (None, "monitor", _) => "MONITOR: nothing is dropped",
+        (None, _, Some(_)) => "PAUSED: nothing is dropped",
+        (None, _, None) => "ENFORCING",
     };
     let down = match (status.open, &status.rules.removed, status.rules.managed) {
         (true, _, _) => "everything passes (open)",
-        (false, Some(_), _) => "everything passes, as now: THE RULES ARE REMOVED",
+        (false, Some(_), _) => "everything passes, as now",
         (false, None, true) => "nothing passes (closed)",
         (false, None, false) => "whatever your own rules say (rules.manage = false)",
     };
@@ -302,5 +303,16 @@ mod tests {
         assert!(said.contains("net.core.rmem_max=500000"), "{said}");
         status.queues[0].buffer_size = None;
         assert!(text(&status).contains("BUFFER UNKNOWN"));
+    }
+
+    #[test]
+    fn nobody_reads_that_it_enforces_while_the_rules_are_removed() {
+        let mut status = Status::sample();
+        status.mode = "enforce".to_owned();
+        assert!(text(&status).contains("ENFORCING; if the daemon is down"), "{}", text(&status));
+        status.rules.removed = Some("a fire drill".to_owned());
+        let said = text(&status);
+        assert!(said.contains("OFF: the rules are removed"), "{said}");
+        assert!(!said.contains("ENFORCING") && said.contains("a fire drill"), "{said}");
     }
 }

@@ -57,17 +57,18 @@ fn text(observed: &Observed, [judged, dropped]: [f64; 2]) -> String {
     let rules = observed.rules.current();
     let [v4, v6] = rules.prefixes();
     let kernel = observed.kernel_rules();
+    // First: a line that is too long is cut at its end.
     let trouble = match (&kernel.removed, kernel.present, observed.stalled().is_empty()) {
-        (Some(_), _, _) => ", RULES REMOVED: everything passes",
-        (None, Some(false), _) => ", RULES NOT AS PLANNED",
-        (None, Some(true) | None, false) => ", STALLED",
+        (Some(_), _, _) => "RULES REMOVED: everything passes; ",
+        (None, Some(false), _) => "RULES NOT AS PLANNED; ",
+        (None, Some(true) | None, false) => "STALLED; ",
         (None, Some(true) | None, true) if observed.reloads.last().last_good => {
-            ", LISTS REFUSED: the last good rule set is in force"
+            "LISTS REFUSED, the last good rule set is in force; "
         }
         (None, Some(true) | None, true) => "",
     };
     format!(
-        "{}, {}, {} prefixes, generation {}, {} packets/s, {} drops/s{trouble}",
+        "{trouble}{}, {}, {} prefixes, generation {}, {} packets/s, {} drops/s",
         observed.standing().words(),
         match rules.lists.iter().filter(|list| list.is_from_a_file()).count() {
             1 => "1 list".to_owned(),
