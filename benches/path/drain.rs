@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use kordon::config::{Action, Mode};
 use kordon::counters::{
     Account, CameraPlaces, Reported, Reports, Service, Shard, Sighting, Sightings, events,
-    sightings,
 };
 use kordon::packet::Addresses;
 use kordon::queue::{NativeQueue, NfqQueue, PacketQueue, QueueSettings};
@@ -313,10 +312,11 @@ impl Drain {
 
 pub(super) fn worker<Q: PacketQueue>(queue: Q, rules: &Arc<Published>) -> Worker<Q> {
     let cameras = Arc::new(CameraPlaces::new(&[]));
-    // Nothing is blocked, so there are no events; there is room for the sightings of a turn, and nobody takes them.
+    // Nothing is blocked, so there are no events.
     let account = Account::new(Arc::new(Shard::new(0)), cameras, events().way(), Mode::Enforce);
     let (rules, stance) = (Follower::new(Arc::clone(rules)), Arc::new(Stance::new(Terms::CLOSED)));
-    let sighted = Sightings::new(worn(&mut sightings()));
+    // Nobody takes what a turn reports.
+    let sighted = Sightings::new(worn(&mut Reported::with_room_for(2 * PACKETS)));
     Worker::new(queue, rules, account, sighted, Instant::now(), stance, settings().accept_mark)
 }
 

@@ -12,8 +12,9 @@ use crate::decide::Decision;
 use crate::packet::{Addresses, Headers, Held};
 use crate::verdict::{Reason, Verdict};
 
-/// Sightings of one packet thread that wait for the evidence thread; beyond it they are counted and dropped.
-pub const SIGHTINGS: usize = 8_192;
+/// Sightings of one packet thread that wait for the evidence thread; beyond it they are counted and dropped: a hundred
+/// thousand new flows a second.
+pub const SIGHTINGS: usize = 2_048;
 /// Sets of tags that one packet thread remembers: 32 KiB, of which as many lines are touched as there are flows. More
 /// of them would seldom be in the processor's own caches when their packet comes: the kernel uses these meanwhile.
 const SETS: usize = 1 << SET_BITS;
