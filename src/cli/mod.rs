@@ -85,8 +85,10 @@ enum Command {
     )]
     Lists(lists::Args),
     /// Who sends what, and what a policy that drops the rest would have to let through
-    #[command(after_help = "Examples:\n  kordon cameras\n  kordon cameras show gate-3\n  kordon cameras stopped -o csv\n  \
-        kordon cameras learn --since 7d")]
+    #[command(
+        after_help = "Examples:\n  kordon cameras\n  kordon cameras show gate-3\n  kordon cameras stopped -o csv\n  \
+        kordon cameras learn --since 7d"
+    )]
     Cameras(cameras::Args),
     /// How the running daemon is doing
     #[command(after_help = "Example: kordon status -o json")]

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use super::BATCH;
 use super::answered::Record;
-use super::codec::{self, Incoming, Messages, Packet, Reply};
+use super::codec::{self, Incoming, Messages, Packet, Reply, Shapes};
 use super::losses::{IdSequence, QueueCounters};
 use super::native::CONFIGURE;
 use super::takeover::{Lost, Takeover};
@@ -39,6 +39,8 @@ pub(super) struct Batch {
     /// The next message to read: slot, and byte in it.
     next: (usize, usize),
     entries: Vec<Entry>,
+    /// What messages looked like.
+    shapes: Shapes,
     sequence: IdSequence,
     /// The predecessor's end, where there was one.
     takeover: Option<Takeover>,
@@ -76,6 +78,7 @@ impl Batch {
             datagrams: 0,
             next: (0, 0),
             entries: Vec::with_capacity(BATCH),
+            shapes: Shapes::default(),
             sequence: IdSequence::default(),
             takeover: None,
             orphans_before: None,
@@ -132,7 +135,7 @@ impl Batch {
     /// number of a reply that says that no verdict of ours will be carried out any more.
     pub(super) fn read(&mut self, counters: &QueueCounters) -> Result<(), Errno> {
         let mut fatal = None;
-        let Batch { slab, slot, lengths, datagrams, next, entries, .. } = self;
+        let Batch { slab, slot, lengths, datagrams, next, entries, shapes, .. } = self;
         while next.0 < *datagrams && entries.len() < BATCH {
             let base = next.0.saturating_mul(*slot);
             let length = lengths.get(next.0).copied().unwrap_or(0);
@@ -145,7 +148,7 @@ impl Batch {
                     self.nameless = true;
                     continue;
                 };
-                match codec::read(&message) {
+                match shapes.read(&message) {
                     Incoming::Packet(packet) => {
                         let gap = self.sequence.lost_before(packet.id);
                         if self.takeover.as_mut().is_some_and(|takeover| takeover.first(gap)) {

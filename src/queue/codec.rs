@@ -7,8 +7,10 @@
 //! Sources: include/uapi/linux/netlink.h, include/uapi/linux/netfilter/nfnetlink.h and
 //! nfnetlink_queue.h, net/netfilter/nfnetlink_queue.c; RFC 3549 for the message layout.
 
+mod shape;
 mod write;
 
+pub(super) use shape::Shapes;
 pub(super) use write::*;
 
 use crate::config::Mac;
