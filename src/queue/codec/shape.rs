@@ -161,6 +161,15 @@ mod tests {
         Messages::from(bytes, 0).next().unwrap().unwrap()
     }
 
+    /// The message with a hardware address of this length behind its first attribute.
+    fn with_address(mut bytes: Vec<u8>, length: u8, address: [u8; 8]) -> Vec<u8> {
+        let attribute = [&[16, 0, 9, 0, 0, length, 0, 0][..], &address].concat();
+        bytes.splice(32..32, attribute);
+        let whole = bytes.len() as u32;
+        bytes[..4].copy_from_slice(&whole.to_ne_bytes());
+        bytes
+    }
+
     proptest! {
         /// Messages that are alike, of two kinds and with bytes changed, read one after the other.
         #[test]
@@ -174,13 +183,17 @@ mod tests {
                         1 => (0..90_usize, any::<u8>()).prop_map(Some),
                     ],
                     prop_oneof![3 => Just(0), 1 => 0..30_usize],
+                    proptest::option::of((prop_oneof![4 => Just(6), 1 => 0..9_u8], any::<[u8; 8]>())),
                 ),
                 1..30,
             ),
         ) {
             let mut shapes = Shapes::default();
-            for (id, mark, payload, cap, changed, cut) in messages {
+            for (id, mark, payload, cap, changed, cut, address) in messages {
                 let mut bytes = made::packet(id, mark, &payload, cap);
+                if let Some((length, address)) = address {
+                    bytes = with_address(bytes, length, address);
+                }
                 if let Some((at, to)) = changed && at >= 16 && let Some(byte) = bytes.get_mut(at) {
                     *byte = to;
                 }
@@ -197,11 +210,13 @@ mod tests {
         for id in 0..4 {
             for cap in [Some(1_400), None] {
                 let bytes = made::packet(id, 7, &[0x45; 64 + 2], cap);
+                let bytes = with_address(bytes, 6, [1, 2, 3, 4, 5, id as u8, 0, 0]);
                 let message = message(&bytes);
                 let known =
                     shapes.known.iter().flatten().any(|shape| shape.read(&message).is_some());
                 assert_eq!(known, id > 0, "{id} {cap:?}");
-                shapes.read(&message);
+                let Incoming::Packet(packet) = shapes.read(&message) else { panic!("no packet") };
+                assert_eq!(packet.mac, Some(Mac([1, 2, 3, 4, 5, id as u8])));
             }
         }
     }
