@@ -184,16 +184,21 @@ mod tests {
                     ],
                     prop_oneof![3 => Just(0), 1 => 0..30_usize],
                     proptest::option::of((prop_oneof![4 => Just(6), 1 => 0..9_u8], any::<[u8; 8]>())),
+                    prop_oneof![3 => Just(0), 1 => 0..6_usize],
                 ),
                 1..30,
             ),
         ) {
             let mut shapes = Shapes::default();
-            for (id, mark, payload, cap, changed, cut, address) in messages {
+            for (id, mark, payload, cap, changed, cut, address, more) in messages {
                 let mut bytes = made::packet(id, mark, &payload, cap);
                 if let Some((length, address)) = address {
                     bytes = with_address(bytes, length, address);
                 }
+                // What the message says is in it, behind the last attribute.
+                bytes.resize(bytes.len() + more, 0);
+                let whole = bytes.len() as u32;
+                bytes[..4].copy_from_slice(&whole.to_ne_bytes());
                 if let Some((at, to)) = changed && at >= 16 && let Some(byte) = bytes.get_mut(at) {
                     *byte = to;
                 }
