@@ -71,8 +71,7 @@ fn unreadable(place: &Place, running: &Status) -> Option<Failure> {
 /// Opens what a daemon with this configuration reads.
 fn read(config: &Path) -> Result<(), Failure> {
     let config = Config::load(config)?;
-    let lists = config.lists.iter().map(|list| &list.path);
-    for path in lists.chain(config.origins.iter().map(|origin| &origin.path)) {
+    for path in config.inputs() {
         regular::open(path).map_err(|error| Failure::reading(path, &error))?;
     }
     Ok(())

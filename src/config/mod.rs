@@ -371,4 +371,10 @@ impl Config {
     pub fn is_open(&self) -> bool {
         self.on_failure == OnFailure::Open || self.mode == Mode::Monitor
     }
+
+    /// Every file that it was read from or that it names to be read: its own, lists and origin tables.
+    pub fn inputs(&self) -> impl Iterator<Item = &PathBuf> {
+        let lists = self.lists.iter().map(|list| &list.path);
+        self.files.iter().chain(lists).chain(self.origins.iter().map(|origin| &origin.path))
+    }
 }

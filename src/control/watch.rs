@@ -167,9 +167,7 @@ fn refuse(what: &Path, error: nix::Error) -> Failure {
 }
 
 fn watched(config: &Config) -> BTreeSet<PathBuf> {
-    let lists = config.lists.iter().map(|list| list.path.clone());
-    let origins = config.origins.iter().map(|origin| origin.path.clone());
-    lists.chain(origins).chain(config.files.iter().cloned()).collect()
+    config.inputs().cloned().collect()
 }
 
 fn folder(file: &Path) -> PathBuf {

@@ -190,12 +190,8 @@ pub fn gather(config: &Path, socket: &Path) -> Facts {
         queue_module: Path::new("/proc/self/net/netfilter/nfnetlink_queue").exists(),
         tool,
         rules,
-        ways: of_config.map_or(Vec::new(), |config| {
-            let lists = config.lists.iter().map(|list| list.path.clone());
-            let origins = config.origins.iter().map(|origin| origin.path.clone());
-            let files = config.files.iter().cloned().chain(lists).chain(origins);
-            files.map(|file| way(&file)).collect()
-        }),
+        ways: of_config
+            .map_or(Vec::new(), |config| config.inputs().map(|file| way(file)).collect()),
         reader: reader(status.as_ref().ok()),
         state: of_config.map(|config| (config.state_folder.clone(), room(&config.state_folder))),
         enslaved: netfilter::enslaved(&interfaces).unwrap_or_default(),
