@@ -98,7 +98,7 @@ fn look(place: &Place) -> Findings {
 fn check_interfaces(config: &Config, findings: &mut Findings) {
     let cameras = &config.cameras;
     for name in cameras.interfaces.iter().chain(&cameras.trusted_interfaces) {
-        if !name.ends_with('+') && nix::net::if_::if_nametoindex(name.as_str()).is_err() {
+        if netfilter::is_missing(name) {
             let detail = format!("{name}: no such interface now; its rules wait for it");
             findings.add("interface", "warning", detail);
         }

@@ -7,8 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::net::if_::if_nametoindex;
-
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
 use crate::netfilter::{self, Enslaved, Generation, Plan, Tool};
@@ -67,10 +65,10 @@ pub(super) async fn watch(config: Config, observed: Arc<Observed>) {
     }
 }
 
-/// Camera interfaces that are not there; a name that ends in `+` stands for any number, and none.
+/// Camera interfaces that are not there.
 fn missing(config: &Config) -> Vec<String> {
-    let named = config.cameras.interfaces.iter().filter(|name| !name.ends_with('+'));
-    named.filter(|name| if_nametoindex(name.as_str()).is_err()).cloned().collect()
+    let named = config.cameras.interfaces.iter();
+    named.filter(|name| netfilter::is_missing(name)).cloned().collect()
 }
 
 /// Whether the planned rules stand, whoever put them in place, and with whichever tool.

@@ -157,13 +157,11 @@ pub fn gather(config: &Path, socket: &Path) -> Facts {
     let rules = of_config
         .zip(tool.as_ref().ok())
         .map(|(config, tool)| netfilter::observe(&Plan::of(config), *tool));
-    let (mut interfaces, mut missing_interfaces) = (Vec::new(), Vec::new());
-    for name in of_config.map_or(&[][..], |config| &config.cameras.interfaces) {
-        match name.ends_with('+') || nix::net::if_::if_nametoindex(name.as_str()).is_ok() {
-            true => interfaces.push(name.clone()),
-            false => missing_interfaces.push(name.clone()),
-        }
-    }
+    let (missing_interfaces, interfaces): (Vec<_>, Vec<_>) = of_config
+        .map_or(&[][..], |config| &config.cameras.interfaces)
+        .iter()
+        .cloned()
+        .partition(|name| netfilter::is_missing(name));
     let lower: BTreeMap<String, Vec<String>> =
         interfaces.iter().map(|name| (name.clone(), lower(name))).collect();
     let devices = lower.iter().flat_map(|(name, below)| below.iter().chain([name]));

@@ -10,6 +10,7 @@
 use std::fmt;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
     setsockopt, socket, sockopt,
@@ -67,6 +68,11 @@ impl fmt::Display for Enslaved {
         write!(f, "{interface} is {what} {master}: its packets enter by {master}; ")?;
         write!(f, "write \"{master}\" instead")
     }
+}
+
+/// There is no interface of this name; one that ends in `+` stands for any number of them, and none.
+pub fn is_missing(name: &str) -> bool {
+    !name.ends_with('+') && if_nametoindex(name).is_err()
 }
 
 /// Those of these interfaces that belong to another one, unless that one is named as well.

@@ -32,7 +32,7 @@ use std::fmt;
 pub use change::Change;
 pub use generation::{Commits, Generation};
 pub use input::PORTS as TUNNEL_PORTS;
-pub use links::{Enslaved, enslaved};
+pub use links::{Enslaved, enslaved, is_missing};
 pub use observed::{Observed, Presence};
 pub use plan::Plan;
 pub use run::be_patient;
