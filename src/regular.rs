@@ -3,9 +3,9 @@
 //! Invariants: opening never waits (a FIFO without a writer) and makes no terminal ours; what was opened is
 //! asked for its kind, not the path, which may be another file by then; no more is read than was asked for.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -43,6 +43,27 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// As [`open`]; [`ErrorKind::FileTooLarge`] for one of more than `most` bytes.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_opened(open(path)?, most)
+}
+
+/// Whose something is, and whether nobody else may write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub uid: u32,
+    /// Neither group nor others may write it.
+    pub alone: bool,
+}
+
+impl Owner {
+    /// Of a file or folder, by its permission bits.
+    pub fn of(found: &Metadata) -> Owner {
+        Owner { uid: found.uid(), alone: found.mode() & 0o022 == 0 }
+    }
+
+    /// Only `user` and root may have written it.
+    pub fn is_trusted_by(self, user: u32) -> bool {
+        self.alone && (self.uid == 0 || self.uid == user)
+    }
 }
 
 /// All of a file that [`open`] gave.

@@ -5,14 +5,13 @@
 //! there.
 
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Flaw, Ruleset, Stored, TemporaryEntry, decode, encode};
 use crate::config::Config;
 use crate::failure::{ExitStatus, Failure};
-use crate::regular;
+use crate::regular::{self, Owner};
 use crate::whole::Replacement;
 
 /// The file in the state folder.
@@ -79,9 +78,8 @@ fn read(path: &Path, by: By) -> Result<Vec<u8>, String> {
     };
     let file = regular::open(path).map_err(said)?;
     let found = file.metadata().map_err(said)?;
-    let ours = found.uid() == 0 || found.uid() == nix::unistd::geteuid().as_raw();
-    let written_by_us = by == By::Anybody || (ours && found.mode() & 0o022 == 0);
-    if !written_by_us {
+    let us = nix::unistd::geteuid().as_raw();
+    if by == By::Us && !Owner::of(&found).is_trusted_by(us) {
         return Err("not a file that only this user and root may write".to_owned());
     }
     regular::read_opened(file, LARGEST).map_err(said)

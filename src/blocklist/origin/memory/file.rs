@@ -6,7 +6,6 @@
 
 use std::fmt::Write;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -17,6 +16,7 @@ use super::{MAX_RECORDS, Memory, Record};
 use crate::blocklist::country::Country;
 use crate::blocklist::unpack::{self, Unpacked};
 use crate::failure::{ExitStatus, Failure};
+use crate::regular::Owner;
 use crate::whole;
 
 /// The name in the state folder.
@@ -36,7 +36,7 @@ pub(super) fn read(folder: &Path) -> Result<Memory, String> {
     };
     let held =
         std::fs::metadata(folder).map_err(|error| Failure::reading(folder, &error).message)?;
-    if !is_ours(nix::unistd::geteuid().as_raw(), owner(&found), owner(&held)) {
+    if !is_ours(nix::unistd::geteuid().as_raw(), Owner::of(&found), Owner::of(&held)) {
         return Err(say(&"not a file that only this user and root may write"));
     }
     let mut text = String::new();
@@ -48,18 +48,10 @@ pub(super) fn read(folder: &Path) -> Result<Memory, String> {
     decode(&text).ok_or_else(|| say(&"damaged"))
 }
 
-/// Whose something is, and whether nobody else may write it.
-type Owner = (u32, bool);
-
-fn owner(found: &std::fs::Metadata) -> Owner {
-    (found.uid(), found.mode() & 0o022 == 0)
-}
-
 /// Whether `user` believes a file: its own, or root's. Root, who checks what a daemon without root will do, also believes
 /// the owner of the state folder, who can put any file there.
 fn is_ours(user: u32, file: Owner, folder: Owner) -> bool {
-    let (by, alone) = file;
-    alone && (by == 0 || by == user || (user == 0 && folder == (by, true)))
+    file.is_trusted_by(user) || (file.alone && user == 0 && folder == file)
 }
 
 pub(super) fn write(memory: &Memory, folder: &Path) -> Result<(), Failure> {
@@ -150,22 +142,23 @@ fn digest(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::is_ours;
+    use super::{Owner, is_ours};
 
     #[test]
     fn root_believes_what_the_owner_of_the_state_folder_wrote_and_others_only_themselves_and_root()
     {
         const DAEMON: u32 = 995;
-        let (alone, shared) = (true, false);
-        assert!(is_ours(DAEMON, (DAEMON, alone), (DAEMON, alone)));
-        assert!(is_ours(DAEMON, (0, alone), (DAEMON, alone)));
-        assert!(is_ours(0, (DAEMON, alone), (DAEMON, alone)));
+        let alone = |uid| Owner { uid, alone: true };
+        let shared = |uid| Owner { uid, alone: false };
+        assert!(is_ours(DAEMON, alone(DAEMON), alone(DAEMON)));
+        assert!(is_ours(DAEMON, alone(0), alone(DAEMON)));
+        assert!(is_ours(0, alone(DAEMON), alone(DAEMON)));
         for (user, file, folder) in [
-            (0, (1000, alone), (DAEMON, alone)),
-            (0, (DAEMON, alone), (DAEMON, shared)),
-            (0, (DAEMON, shared), (DAEMON, alone)),
-            (1000, (DAEMON, alone), (DAEMON, alone)),
-            (DAEMON, (1000, alone), (1000, alone)),
+            (0, alone(1000), alone(DAEMON)),
+            (0, alone(DAEMON), shared(DAEMON)),
+            (0, shared(DAEMON), alone(DAEMON)),
+            (1000, alone(DAEMON), alone(DAEMON)),
+            (DAEMON, alone(1000), alone(1000)),
         ] {
             assert!(!is_ours(user, file, folder), "{user} {file:?} {folder:?}");
         }
