@@ -24,24 +24,20 @@ pub(super) fn claim(request: &Request) -> Option<&str> {
 
 /// An order that decides what passes: nothing that is carried out later than its caller expects.
 pub(super) fn decides(request: &Request) -> bool {
-    match request {
-        Request::Undo { .. } | Request::Rules { .. } | Request::Mode { .. } => true,
-        Request::Entries { order, .. } => !order.only_asks(),
-        Request::Reload { .. }
-        | Request::Status { .. }
-        | Request::Lists { .. }
-        | Request::Compare { .. }
-        | Request::Prefixes { .. }
-        | Request::Origins { .. }
-        | Request::Cameras { .. }
-        | Request::Why { .. } => false,
-    }
+    guarded(request).is_some() && !matches!(request, Request::Reload { .. })
 }
 
 /// Who may use the socket may ask, and have the files read again; rules, mode, and what is not in the files are for
 /// root and for the daemon's own user, because they decide whether anything is dropped.
 pub(super) fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
-    let what = match request {
+    let what = guarded(request)?;
+    (!caller.is_trusted())
+        .then(|| Failure::new(ExitStatus::NoPermission, format!("{what} (asked by {caller})")))
+}
+
+/// What is said to others than root where a request is for root.
+fn guarded(request: &Request) -> Option<&'static str> {
+    Some(match request {
         Request::Rules { .. } => "rules: only root may apply or remove them",
         Request::Mode { .. } => "mode: only root may change it, or pause",
         Request::Reload { accept, .. } if !accept.is_empty() => {
@@ -60,9 +56,7 @@ pub(super) fn refused(request: &Request, caller: &Caller) -> Option<Failure> {
         | Request::Origins { .. }
         | Request::Cameras { .. }
         | Request::Why { .. } => return None,
-    };
-    (!caller.is_trusted())
-        .then(|| Failure::new(ExitStatus::NoPermission, format!("{what} (asked by {caller})")))
+    })
 }
 
 #[cfg(test)]
