@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::generation::{HEADERS, attribute, netfilter_socket};
+use super::generation::{attribute, message, netfilter_socket};
 use crate::verdict::Family;
 
 /// `NFNL_SUBSYS_NFTABLES` << 8 | `NFT_MSG_GETTABLE`.
@@ -44,20 +44,13 @@ fn request(family: Family, table: &str) -> Vec<u8> {
         Family::V4 => 2,
         Family::V6 => 10,
     };
-    let name = 4 + table.len() + 1;
-    let length = HEADERS + name.next_multiple_of(4);
-    let mut message = Vec::with_capacity(length);
-    message.extend((length as u32).to_ne_bytes());
-    message.extend(GET.to_ne_bytes());
-    // NLM_F_REQUEST; no sequence number, no port; nfnetlink's header: family, version 0, resource 0.
-    message.extend(1_u16.to_ne_bytes());
-    message.extend([0; 8]);
-    message.extend([family, 0, 0, 0]);
-    message.extend((name as u16).to_ne_bytes());
-    message.extend(NAME.to_ne_bytes());
-    message.extend(table.as_bytes());
-    message.resize(length, 0);
-    message
+    let length = 4 + table.len() + 1;
+    let mut name = Vec::with_capacity(length.next_multiple_of(4));
+    name.extend((length as u16).to_ne_bytes());
+    name.extend(NAME.to_ne_bytes());
+    name.extend(table.as_bytes());
+    name.resize(length.next_multiple_of(4), 0);
+    message(GET, family, &name)
 }
 
 /// The table's flags in the kernel's answer; total over any bytes.

@@ -94,12 +94,21 @@ impl Generation {
     }
 }
 
-fn request() -> [u8; HEADERS] {
-    let mut message = [0; HEADERS];
-    let (length, kind, request) = (HEADERS as u32, GET, 1_u16);
-    let fields =
-        length.to_ne_bytes().into_iter().chain(kind.to_ne_bytes()).chain(request.to_ne_bytes());
-    message.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
+fn request() -> Vec<u8> {
+    message(GET, 0, &[])
+}
+
+/// A request of this kind, with what follows the headers; `family` is nfnetlink's.
+pub(super) fn message(kind: u16, family: u8, attributes: &[u8]) -> Vec<u8> {
+    let length = HEADERS + attributes.len();
+    let mut message = Vec::with_capacity(length);
+    message.extend((length as u32).to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    // NLM_F_REQUEST; no sequence number, no port; nfnetlink's header: family, version 0, resource 0.
+    message.extend(1_u16.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend([family, 0, 0, 0]);
+    message.extend(attributes);
     message
 }
 
@@ -128,7 +137,7 @@ mod tests {
     use super::*;
 
     fn answer() -> Vec<u8> {
-        let mut bytes = request().to_vec();
+        let mut bytes = request();
         bytes[4..6].copy_from_slice(&NEW.to_ne_bytes());
         for (kind, value) in [(2_u16, [0, 0, 0, 9]), (ID, [0, 0, 1, 2])] {
             bytes.extend(8_u16.to_ne_bytes());
