@@ -1,6 +1,7 @@
 //! Printing: aligned columns, times and numbers for people, JSON for programs, CSV for tables.
 
 mod csv;
+pub(super) mod toml;
 
 use std::io::Write;
 

@@ -22,6 +22,7 @@ use nix::unistd::{AccessFlags, access};
 
 use self::diff::diff;
 use self::draft::{Draft, SHIPPED};
+use super::output::toml::array;
 use super::{Place, output};
 use crate::clock;
 use crate::config::{self, Config, Recorder};
@@ -165,17 +166,13 @@ fn configuration(
 ) -> Result<New, Failure> {
     let old = existing(file)?;
     let mut draft = Draft::new(old.as_deref().unwrap_or(SHIPPED));
-    let array = |words: Vec<String>| {
-        let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-        format!("[{}]", quoted.join(", "))
-    };
     let mode = match args.mode {
         Mode::Monitor => "\"monitor\"",
         Mode::Enforce => "\"enforce\"",
     };
     draft.set("", "mode", mode);
-    draft.set("cameras", "networks", &array(cameras.iter().map(IpNet::to_string).collect()));
-    draft.set("cameras", "interfaces", &array(vec![interface.to_owned()]));
+    draft.set("cameras", "networks", &networks_of(cameras));
+    draft.set("cameras", "interfaces", &array(&[interface.to_owned()]));
     for recorder in more_recorders(known, &args.recorder) {
         draft.append(&format!(
             "[[recorder]]\nname = \"{}\"\naddress = \"{}\"\n",
@@ -183,6 +180,10 @@ fn configuration(
         ));
     }
     Ok(New { path: file.to_path_buf(), old: old.unwrap_or_default(), text: draft.text() })
+}
+
+fn networks_of(networks: &[IpNet]) -> String {
+    array(&networks.iter().map(IpNet::to_string).collect::<Vec<_>>())
 }
 
 /// The text with these networks among the local ones, if any is new.
@@ -195,8 +196,7 @@ fn with_local(text: &str, known: &[IpNet], more: &[IpNet]) -> String {
     }
     let mut draft = Draft::new(text);
     if all.len() > known.len() {
-        let quoted: Vec<String> = all.iter().map(|net| format!("\"{net}\"")).collect();
-        draft.set("local", "networks", &format!("[{}]", quoted.join(", ")));
+        draft.set("local", "networks", &networks_of(&all));
     }
     draft.text()
 }

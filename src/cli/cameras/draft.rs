@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::output::toml::{array, quoted};
 use super::super::output::{counted, day};
 use crate::evidence::cameras::{Allowed, Proposal, ProposedCamera};
 use crate::explain::RUNNING;
@@ -134,23 +135,6 @@ fn some(all: &[String]) -> String {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-/// As a string of TOML.
-fn quoted(text: &str) -> String {
-    let escaped: String = text
-        .chars()
-        .flat_map(|c| match c {
-            '"' | '\\' => vec!['\\', c],
-            c => vec![c],
-        })
-        .collect();
-    format!("\"{escaped}\"")
-}
-
-fn array(texts: &[String]) -> String {
-    let quoted: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
-    format!("[{}]", quoted.join(", "))
 }
 
 #[cfg(test)]

@@ -48,14 +48,14 @@ pub(super) fn of_networks(name: &str, links: &[Link], cameras: &[IpNet]) -> Vec<
         }
     }
     let everywhere = LocalSpace::everywhere();
-    let words = |net: &IpNet| match everywhere.carve(*net) {
+    let told = |net: &IpNet| match everywhere.carve(*net) {
         Carved::Nothing(_) => format!("{net}, local space"),
         Carved::Whole | Carved::Parts(..) => net.to_string(),
     };
     let others: Vec<String> = links
         .iter()
         .filter(|link| link.name != name && link.name != "lo")
-        .flat_map(|link| link.networks.iter().map(|net| format!("{} ({})", link.name, words(net))))
+        .flat_map(|link| link.networks.iter().map(|net| format!("{} ({})", link.name, told(net))))
         .collect();
     if !others.is_empty() {
         remarks.push(format!("other networks here: {}", others.join(", ")));
