@@ -4,9 +4,8 @@
 //! force after the batch was received, and the batch is answered before the next one is received or the
 //! thread ends.
 //!
-//! The whole batch is decided, and its senders are noted, before its first packet is counted: reporting one is a
-//! locked instruction, behind which the processor begins no load, so look-ups on both sides of it could not wait for
-//! memory together.
+//! Each step is done for the whole batch before the next one is for any packet of it, so that what the packets wait for
+//! is on its way together; in one loop, counting, noting senders and reporting them takes longer (docs/performance.md).
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
