@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
@@ -96,7 +97,13 @@ fn packets() -> impl Strategy<Value = (Vec<u8>, u32)> {
         },
     );
     let garbage = proptest::collection::vec(any::<u8>(), 0..60);
-    (prop_oneof![6 => bytes, 1 => garbage], 0..1400_u32)
+    // Some of these are tunnels.
+    let protocol = any::<u8>().prop_map(|protocol| {
+        let mut bytes = synthetic::packet(None, [192, 0, 2, 9].into());
+        bytes[9] = protocol;
+        bytes
+    });
+    (prop_oneof![6 => bytes, 1 => garbage, 1 => protocol], 0..1400_u32)
 }
 
 /// Sums over all lists: packets and bytes.
@@ -118,6 +125,8 @@ proptest! {
         let rules = rules();
         let (mut length, mut accepted, mut dropped) = (0, (0, 0), (0, 0));
         let mut reasons = [0_u64; 5];
+        // By the place of their list and their reason's, those that no list stops by itself.
+        let mut others = BTreeMap::<(usize, usize), u64>::new();
         let mut causes = [0_u64; Unparsable::ALL.len()];
         for (bytes, behind) in &packets {
             let held = Held { length: bytes.len() as u32 + behind, ..Held::from(bytes.as_slice()) };
@@ -138,9 +147,13 @@ proptest! {
                     causes[cause.index()] += 1;
                     4
                 }
+                Reason::Blocked => 3,
                 other => {
                     prop_assert!(!other.passes(), "{other}");
-                    3
+                    let list = decision.hit.and_then(|hit| rules.list(hit.list));
+                    let place = list.map_or(0, |list| usize::from(list.counter));
+                    *others.entry((place, stopping_place(other).unwrap())).or_default() += 1;
+                    continue;
                 }
             }] += 1;
         }
@@ -158,7 +171,8 @@ proptest! {
         let would = sum(&shard, |list| &list.would_drop).0;
         let passed = shard.cameras.iter().map(|camera| camera.would_drop.get()).sum::<u64>();
         prop_assert_eq!(passed, would);
-        prop_assert_eq!(would + dropped.0, reasons[2] + reasons[3] + reasons[4]);
+        let other: u64 = others.values().sum();
+        prop_assert_eq!(would + dropped.0, reasons[2] + reasons[3] + reasons[4] + other);
         for (counter, cause) in shard.unparsable.iter().zip(causes) {
             prop_assert_eq!(counter.get(), cause);
         }
@@ -170,13 +184,16 @@ proptest! {
         };
         prop_assert_eq!(shard.lists[7].exempted.get(), reasons[1]);
         prop_assert_eq!((at(3, 0), at(9, 1), at(0, 2)), (reasons[3], reasons[2], reasons[4]));
+        for ((place, stopping), count) in others {
+            prop_assert_eq!(at(place, stopping), count);
+        }
         // A monitor list's own entries pass in either mode.
         prop_assert_eq!(shard.lists[9].dropped[1].packets.get(), 0);
 
-        // One event for each packet to a listed destination that is not exempt.
+        // One event for each packet to a listed destination that is not exempt, or stopped for another reason.
         let events: Vec<Event> = receiver.by_ref().collect();
-        prop_assert_eq!(events.len() as u64, reasons[2] + reasons[3]);
-        prop_assert!(events.iter().all(|event| event.dropped == (event.list == 3 && !monitor)));
+        prop_assert_eq!(events.len() as u64, reasons[2] + reasons[3] + other);
+        prop_assert!(events.iter().all(|event| event.dropped == (event.list != 9 && !monitor)));
         prop_assert_eq!(shard.suppressed.get(), 0);
     }
 }
