@@ -32,7 +32,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 use super::losses::{BufferGauge, IdSequence, QueueCounters};
 use super::native::{WAIT, grant_buffer, wait_at_most};
 use super::options::{Domain, Protocol};
-use super::refusal::{Step, Surroundings, current_owner, refused};
+use super::refusal::{Step, Surroundings, current_owner, refused, settled};
 use super::{BATCH, PacketQueue, QueueSettings, codec};
 use crate::config::Mac;
 use crate::failure::{ExitStatus, Failure};
@@ -83,6 +83,10 @@ impl NfqQueue {
     ///
     /// Those of [`NativeQueue::open`](super::NativeQueue::open).
     pub fn open(settings: &QueueSettings) -> Result<Self, Failure> {
+        settled(|| Self::ask(settings))
+    }
+
+    fn ask(settings: &QueueSettings) -> Result<Self, Failure> {
         let number = settings.number;
         let explain = |step: Step| {
             move |error: io::Error| {

@@ -28,7 +28,7 @@ use super::batch::Batch;
 use super::codec::{self, Configuration, Incoming, Messages};
 use super::losses::{BufferGauge, QueueCounters};
 use super::options::NoEnobufs;
-use super::refusal::{Step, Surroundings, refused};
+use super::refusal::{Step, Surroundings, refused, settled};
 use super::takeover::UNRECORDED;
 use super::{BATCH, PacketQueue, QueueSettings};
 use crate::failure::{ExitStatus, Failure};
@@ -82,6 +82,10 @@ impl NativeQueue {
     /// `NoPermission` without CAP_NET_ADMIN, `TryAgain` if another socket owns the number, `Unavailable`
     /// if the kernel has no NFQUEUE, `Failed` for the rest.
     pub fn open(settings: &QueueSettings) -> Result<Self, Failure> {
+        settled(|| Self::ask(settings))
+    }
+
+    fn ask(settings: &QueueSettings) -> Result<Self, Failure> {
         let number = settings.number;
         let explain =
             |step: Step| move |errno| refused(number, step, errno, &Surroundings::look(number));

@@ -13,6 +13,15 @@ use crate::failure::{ExitStatus, Failure};
 /// `CAP_NET_ADMIN` (include/uapi/linux/capability.h).
 const CAP_NET_ADMIN: u32 = 12;
 
+/// Asks for a queue, and once more where a permission was missing: the owner may have gone after the kernel
+/// refused and before it was looked up, which then reads as a capability that does not count.
+pub(super) fn settled<Q>(ask: impl Fn() -> Result<Q, Failure>) -> Result<Q, Failure> {
+    ask().or_else(|failure| match failure.status {
+        ExitStatus::NoPermission => ask(),
+        _ => Err(failure),
+    })
+}
+
 /// What was asked when the kernel refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -229,6 +238,25 @@ mod tests {
         let (status, message) = configure(Errno::EPERM, Some(true), Owner::Nobody);
         assert_eq!(status, ExitStatus::NoPermission);
         assert!(message.contains("network namespace"), "{message}");
+    }
+
+    #[test]
+    fn missing_permission_is_asked_about_twice_and_nothing_else_is() {
+        let failed = |status| Failure::new(status, "queue 40".to_owned());
+        for (status, asked) in [(ExitStatus::NoPermission, 2), (ExitStatus::TryAgain, 1)] {
+            let count = std::cell::Cell::new(0);
+            let refused = settled(|| -> Result<(), Failure> {
+                count.set(count.get() + 1);
+                Err(failed(status))
+            });
+            assert_eq!((refused.unwrap_err().status, count.get()), (status, asked));
+        }
+        let count = std::cell::Cell::new(0);
+        let gone_by_then = settled(|| match count.replace(count.get() + 1) {
+            0 => Err(failed(ExitStatus::NoPermission)),
+            _ => Ok(()),
+        });
+        assert!(gone_by_then.is_ok());
     }
 
     #[test]
