@@ -90,9 +90,8 @@ fn take(store: &mut Store, number: u16) -> Option<Stored> {
 }
 
 /// Gives up what is stored of queues that this configuration does not read by the native backend.
-fn give_up(config: &Config, store: &mut Store) -> Result<(), Failure> {
-    let stored: BTreeSet<u16> = store.names().filter_map(number_in).collect();
-    for number in stored.into_iter().filter(|number| !wanted(config, *number)) {
+fn give_up(config: &Config, store: &mut Store, stored: &BTreeSet<u16>) -> Result<(), Failure> {
+    for &number in stored.iter().filter(|number| !wanted(config, **number)) {
         if let Some(stored) = take(store, number) {
             stored.release(number)?;
             forget(number);
@@ -103,7 +102,11 @@ fn give_up(config: &Config, store: &mut Store) -> Result<(), Failure> {
 }
 
 /// The native queue of this number: a predecessor's if one is stored and of use, otherwise a new one.
-fn native(settings: &QueueSettings, store: &mut Store) -> Result<NativeQueue, Failure> {
+fn native(
+    settings: &QueueSettings,
+    store: &mut Store,
+    patience: Duration,
+) -> Result<NativeQueue, Failure> {
     let number = settings.number;
     if let Some(stored) = take(store, number) {
         match NativeQueue::adopt(settings, stored) {
@@ -118,24 +121,10 @@ fn native(settings: &QueueSettings, store: &mut Store) -> Result<NativeQueue, Fa
                      waited is lost"
                 );
                 forget(number);
-                return open_native(settings, CLOSING);
             }
         }
     }
-    open_native(settings, Duration::ZERO)
-}
-
-/// A new native queue, stored. A number that is taken is tried again for this long.
-fn open_native(settings: &QueueSettings, patience: Duration) -> Result<NativeQueue, Failure> {
-    let (number, deadline) = (settings.number, Instant::now() + patience);
-    let queue = loop {
-        match NativeQueue::open(settings) {
-            Err(failure) if failure.status == ExitStatus::TryAgain && Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-            opened => break opened?,
-        }
-    };
+    let queue = patiently(patience, || NativeQueue::open(settings))?;
     // The record first: a socket without one is of no use.
     let [socket, answered] = queue.descriptors();
     let [socket_name, answered_name] = names(number);
@@ -144,13 +133,27 @@ fn open_native(settings: &QueueSettings, patience: Duration) -> Result<NativeQue
     Ok(queue)
 }
 
+/// Opens a queue; one whose number is taken is tried again for this long.
+fn patiently<Q>(patience: Duration, open: impl Fn() -> Result<Q, Failure>) -> Result<Q, Failure> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match open() {
+            Err(failure) if failure.status == ExitStatus::TryAgain && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
+}
+
 pub(super) fn open(
     config: &Config,
     stance: &Arc<Stance>,
     cameras: &CameraPlaces,
     store: &mut Store,
 ) -> Result<Vec<Opened>, Failure> {
-    give_up(config, store)?;
+    let stored: BTreeSet<u16> = store.names().filter_map(number_in).collect();
+    give_up(config, store, &stored)?;
     let terms = stance.read().terms();
     (0..config.queue.count)
         .map(|offset| {
@@ -162,14 +165,19 @@ pub(super) fn open(
                 fail_open: terms.fail_open,
                 accept_mark: marking(terms, config.rules.mark),
             };
+            // What the service manager is told to forget is open until it has done so.
+            let patience = match stored.contains(&settings.number) {
+                true => CLOSING,
+                false => Duration::ZERO,
+            };
             let (queue, granted) = match config.queue.backend {
                 QueueBackend::Native => {
-                    let queue = native(&settings, store)?;
+                    let queue = native(&settings, store, patience)?;
                     let granted = Some(queue.buffer_granted());
                     (AnyBackend::Native(Box::new(queue)), granted)
                 }
                 QueueBackend::Nfq => {
-                    let queue = NfqQueue::open(&settings)?;
+                    let queue = patiently(patience, || NfqQueue::open(&settings))?;
                     let granted = queue.buffer_granted();
                     (AnyBackend::Nfq(Box::new(queue)), granted)
                 }

@@ -8,7 +8,7 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -34,6 +34,8 @@ pub(crate) struct Supervisor<'a> {
 #[derive(Default)]
 struct Shared {
     heard: Mutex<Heard>,
+    /// Milliseconds until a message that closes something is acted upon.
+    lag: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -55,6 +57,10 @@ impl<'a> Supervisor<'a> {
             move || {
                 while !shared.stop.load(Ordering::Relaxed) {
                     if let Some((message, descriptors)) = receive(&socket) {
+                        if message.starts_with("FDSTOREREMOVE=1") {
+                            let lag = shared.lag.load(Ordering::Relaxed);
+                            std::thread::sleep(Duration::from_millis(lag));
+                        }
                         shared.lock().note(message, descriptors);
                     }
                 }
@@ -139,11 +145,16 @@ impl<'a> Supervisor<'a> {
         self.shared.lock().store.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// Puts a descriptor into the store, in place of what has this name.
-    pub(crate) fn replace(&self, name: &str, descriptor: OwnedFd) {
+    /// Puts a descriptor into the store, or nothing, in place of what has this name.
+    pub(crate) fn replace(&self, name: &str, descriptor: Option<OwnedFd>) {
         let mut heard = self.shared.lock();
         heard.store.retain(|(known, _)| known != name);
-        heard.store.push((name.to_owned(), descriptor));
+        heard.store.extend(descriptor.map(|descriptor| (name.to_owned(), descriptor)));
+    }
+
+    /// From now on, what is to be forgotten is closed this much later.
+    pub(crate) fn forgets_after(&self, milliseconds: u64) {
+        self.shared.lag.store(milliseconds, Ordering::Relaxed);
     }
 }
 

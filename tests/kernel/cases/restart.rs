@@ -223,11 +223,15 @@ pub(super) fn broken(bench: &Bench<'_>) -> Res {
     };
     let file =
         || -> Res<OwnedFd> { Ok(std::fs::File::open("/dev/null").context("/dev/null")?.into()) };
-    for (name, descriptor, said) in [
-        ("nfq-40", other()?, "it is no netfilter socket"),
-        ("nfq-40-answered", file()?, "the record beside it cannot be read"),
+    // The service manager closes what it is told to forget when it comes to it: meanwhile the number is taken.
+    for (name, descriptor, said, lag) in [
+        ("nfq-40", Some(other()?), "it is no netfilter socket", 0),
+        ("nfq-40-answered", Some(file()?), "the record beside it cannot be read", 0),
+        ("nfq-40-answered", Some(file()?), "the record beside it cannot be read", 100),
+        ("nfq-40-answered", None, "what is stored of it is not whole", 100),
     ] {
         manager.end(Signal::SIGTERM)?;
+        manager.forgets_after(lag);
         manager.replace(name, descriptor);
         manager.start()?;
         let log = manager.daemon()?.log();
