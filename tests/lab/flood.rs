@@ -1,15 +1,21 @@
 //! Many numbered packets at a steady rate, each with the time it was sent, and what became of each.
 //!
 //! For loss, leaks and delay across a restart. Times are of one clock: sender and receiver are threads of one
-//! process.
+//! process. A packet arrives when the server's kernel gets it (`SO_TIMESTAMPNS` in socket(7)); how long the
+//! receiver waits for a processor to read it is no delay of the packet's.
 
+use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 
 use super::topology::{self, ALLOWED, BLOCKED, Place};
 use super::{Context, Res, wait_until};
@@ -77,6 +83,7 @@ impl Flood {
         })?;
         // Not allowed in a user namespace.
         let _ = setsockopt(&receiver, sockopt::RcvBufForce, &(64 << 20));
+        setsockopt(&receiver, sockopt::ReceiveTimestampns, &true).context("flood: time of arrival")?;
         receiver.set_read_timeout(Some(Duration::from_millis(50))).context("flood: timeout")?;
         let source = if to.is_ipv4() { topology::CAMERA } else { topology::CAMERA6 };
         let sender =
@@ -202,8 +209,8 @@ impl Shared {
     fn receive(&self, socket: &UdpSocket) -> Res {
         let mut buffer = [0; 64];
         while !self.stop_receiving.load(Ordering::Relaxed) && self.began.elapsed() < LONGEST {
-            let Ok(length) = socket.recv(&mut buffer) else { continue };
-            let arrived = self.began.elapsed();
+            let Some((length, age)) = read(socket, &mut buffer)? else { continue };
+            let arrived = self.began.elapsed().saturating_sub(age);
             let Some((number, sent)) = parse(&buffer[..length]) else { continue };
             let sent = Duration::from_nanos(sent);
             self.lock().push(Arrival { number, sent, arrived });
@@ -216,6 +223,23 @@ impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arrival>> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The next packet: its length, and how long ago the kernel got it. `None` if none comes.
+fn read(socket: &UdpSocket, buffer: &mut [u8]) -> Res<Option<(usize, Duration)>> {
+    let mut slices = [IoSliceMut::new(buffer)];
+    let mut space = cmsg_space!(TimeSpec);
+    let (descriptor, flags) = (socket.as_raw_fd(), MsgFlags::empty());
+    let Ok(message) = recvmsg::<()>(descriptor, &mut slices, Some(&mut space), flags) else {
+        return Ok(None);
+    };
+    let stamp = message.cmsgs().context("flood: time of arrival")?.find_map(|more| match more {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+        _ => None,
+    });
+    let stamp = stamp.ok_or("flood: a packet without its time of arrival")?;
+    let now = clock_gettime(ClockId::CLOCK_REALTIME).context("flood: the clock")?;
+    Ok(Some((message.bytes, Duration::from(now).saturating_sub(stamp))))
 }
 
 fn parse(payload: &[u8]) -> Option<(u32, u64)> {
