@@ -15,7 +15,8 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::net::IpAddr;
 
-use criterion::Criterion;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
 use ipnet::IpNet;
 use iptrie::map::{LCTrieMap, RTrieMap};
 use iptrie::{Ipv4Prefix, Ipv6Prefix};
@@ -25,6 +26,9 @@ use common::{HOT, Ip, Random, Route, SPREAD};
 
 /// Random addresses of each family that are looked up in both.
 const COMPARED: usize = 100_000_000;
+
+/// Look-ups in an iteration: what the bench's own loop takes is shared by as many.
+const BATCH: usize = 64;
 
 fn main() {
     common::take_the_units_environment();
@@ -110,10 +114,7 @@ fn bench_tries(criterion: &mut Criterion, tries: &Tries, routes: &[Route]) {
     for ip in Ip::BOTH {
         let addresses = common::hits(ip, routes, SPREAD);
         let mut group = criterion.benchmark_group("lookup");
-        let mut turn = addresses.iter().cycle();
-        group.bench_function(format!("iptrie-{}-full-hit", ip.id()), |b| {
-            b.iter(|| turn.next().map(|address| black_box(tries.lookup(*address))));
-        });
+        turns(&mut group, &format!("iptrie-{}-full-hit", ip.id()), &addresses, |a| tries.lookup(a));
         group.finish();
     }
 }
@@ -140,21 +141,34 @@ fn bench(criterion: &mut Criterion, id: &str, table: &Table, addresses: &[IpAddr
     match addresses.first() {
         Some(IpAddr::V4(_)) => {
             let bits: Vec<_> = addresses.iter().filter_map(v4).collect();
-            let mut turn = bits.iter().cycle();
-            group.bench_function(id, |b| {
-                b.iter(|| turn.next().map(|address| black_box(table.lookup4(*address))));
-            });
+            turns(&mut group, id, &bits, |address| table.lookup4(address));
         }
         Some(IpAddr::V6(_)) => {
             let bits: Vec<_> = addresses.iter().filter_map(v6).collect();
-            let mut turn = bits.iter().cycle();
-            group.bench_function(id, |b| {
-                b.iter(|| turn.next().map(|address| black_box(table.lookup6(*address))));
-            });
+            turns(&mut group, id, &bits, |address| table.lookup6(address));
         }
         None => panic!("{id}: no addresses"),
     }
     group.finish();
+}
+
+/// Looks addresses up in turn, a batch in each iteration.
+fn turns<A: Copy, R>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: &str,
+    addresses: &[A],
+    lookup: impl Fn(A) -> R,
+) {
+    let batch = addresses.len().min(BATCH);
+    let mut turn = addresses.chunks_exact(batch).cycle();
+    group.throughput(Throughput::Elements(batch as u64));
+    group.bench_function(id, |b| {
+        b.iter(|| {
+            for address in turn.next().unwrap_or_default() {
+                black_box(lookup(*address));
+            }
+        });
+    });
 }
 
 fn v4(address: &IpAddr) -> Option<std::net::Ipv4Addr> {
