@@ -3,7 +3,7 @@
 //! Once precedence is settled, the prefixes of a fixed table cut the address space into intervals, at each of which one
 //! answer holds; neighbours with the same answer are one. An address is read 16 bits at a time, its *digits*. The first
 //! digit chooses a word. A word is an answer; or it leads to lines, of which the upper bits of the next digit choose one. A
-//! line holds up to eight intervals of that digit, and three comparisons say which of their words holds. An IPv4 address is
+//! line holds up to eight intervals of that digit, and one comparison of vectors says which of their words holds. An IPv4 address is
 //! answered by then. With IPv6 the word may lead on, to lines of the digit after that.
 //!
 //! A branch on a word waits for that word, and one that the processor cannot guess holds up the look-ups behind it, which
@@ -16,6 +16,8 @@
 //! scan and hash tables. Where a table outgrew what a word can name (33 million lines), it is searched by halves.
 
 mod draft;
+
+use wide::i16x8;
 
 use super::entries::{self, Bits, Entry};
 use super::precedence::{Slot, Walk};
@@ -44,8 +46,9 @@ const fn looked_at<B: Bits>() -> usize {
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 struct Line {
-    /// Where the intervals begin; what the first one says is not looked at. Unused ones begin at the last digit.
-    starts: [u16; LANES],
+    /// Where each interval's successor begins, as [`ordered`] numbers; the last one has none. Unused ones begin at the
+    /// last digit.
+    ends: i16x8,
     /// Their words; unused ones have the last interval's.
     words: [u32; LANES],
 }
@@ -55,13 +58,9 @@ struct Line {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Begun(u32);
 
-/// A look-up that knows its first line.
+/// A look-up that knows what its first line says; nothing where there are no lines.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Reached {
-    place: u32,
-    /// What the line says first, so that it was asked for.
-    upper: bool,
-}
+pub struct Reached(Option<u32>);
 
 /// The answers of one family.
 pub(super) struct Flat<B> {
@@ -89,13 +88,10 @@ impl<B: Bits> Flat<B> {
         Begun(self.root.get(usize::from(bits.digit(0))).copied().unwrap_or(LINES))
     }
 
-    /// The second part of the look-up of the same address: the line that the word leads to.
+    /// The second part of the look-up of the same address: what the line says that the word leads to.
     #[inline]
     pub(super) fn reach(&self, begun: Begun, bits: B) -> Reached {
-        let digit = bits.digit(1);
-        let place = place(begun.0, digit);
-        let upper = self.lines.get(place as usize).is_some_and(|line| line.upper(digit));
-        Reached { place, upper }
+        Reached(self.look(begun.0, bits.digit(1)))
     }
 
     /// The rest of it.
@@ -107,8 +103,7 @@ impl<B: Bits> Flat<B> {
     /// `None` where lines are missing.
     #[inline]
     fn find(&self, reached: Reached, bits: B) -> Option<Slot> {
-        let line = self.lines.get(reached.place as usize)?;
-        let mut word = self.settle(line.word(reached.upper, bits.digit(1)), bits.digit(1))?;
+        let mut word = self.settle(reached.0?, bits.digit(1))?;
         for number in 2..looked_at::<B>() {
             word = self.step(word, bits.digit(number))?;
         }
@@ -124,16 +119,20 @@ impl<B: Bits> Flat<B> {
     /// What the lines at `word` say of a digit.
     #[inline]
     fn step(&self, word: u32, digit: u16) -> Option<u32> {
-        let line = self.lines.get(place(word, digit) as usize)?;
-        self.settle(line.word(line.upper(digit), digit), digit)
+        self.settle(self.look(word, digit)?, digit)
+    }
+
+    /// The word of the line that a digit chooses.
+    #[inline]
+    fn look(&self, word: u32, digit: u16) -> Option<u32> {
+        self.lines.get(place(word, digit) as usize).map(|line| line.word(digit))
     }
 
     /// The word behind those that lead to lines for the same digit.
     #[inline]
     fn settle(&self, mut word: u32, digit: u16) -> Option<u32> {
         while word & SAME != 0 {
-            let line = self.lines.get(place(word, digit) as usize)?;
-            word = line.word(line.upper(digit), digit);
+            word = self.look(word, digit)?;
         }
         Some(word)
     }
@@ -157,26 +156,19 @@ fn place(word: u32, digit: u16) -> u32 {
 }
 
 impl Line {
-    /// This lane's interval begins at this digit or before.
-    #[inline]
-    fn begun(&self, lane: usize, digit: u16) -> bool {
-        self.starts.get(lane).is_some_and(|start| *start <= digit)
-    }
-
-    /// The upper half of the intervals has begun.
-    #[inline]
-    fn upper(&self, digit: u16) -> bool {
-        self.begun(4, digit)
-    }
-
     /// The word of the last interval that begins at this digit or before.
     #[inline]
-    fn word(&self, upper: bool, digit: u16) -> u32 {
-        let mut lane = usize::from(upper) << 2;
-        lane += usize::from(self.begun(lane + 2, digit)) << 1;
-        lane += usize::from(self.begun(lane + 1, digit));
-        self.words.get(lane).copied().unwrap_or(0)
+    fn word(&self, digit: u16) -> u32 {
+        let later = self.ends.simd_gt(i16x8::splat(ordered(digit))).to_bitmask();
+        let lane = (later | 1 << (LANES - 1)).trailing_zeros();
+        self.words.get(lane as usize).copied().unwrap_or(0)
     }
+}
+
+/// As a signed number, which vectors can compare, in the order of unsigned ones.
+#[inline]
+fn ordered(digit: u16) -> i16 {
+    (digit ^ 1 << 15).cast_signed()
 }
 
 /// The elementary intervals: each with its first address and the answer up to the next one's. The first begins at the
@@ -225,6 +217,7 @@ fn begin<B: Bits>(found: &mut Vec<(B, Slot)>, first: B, slot: Slot) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ruleset::{Hit, ListId};
 
     /// A small generator, so that a failure can be made again.
     struct Random(u64);
@@ -365,11 +358,13 @@ mod tests {
         let all = [Entry { bits: 0_u128, line: 1, origin: 0, list: 0, length: 0, sources: 0 }];
         let last = [Entry { bits: u128::MAX, length: 128, ..all[0] }];
         let both = [all[0], Entry { list: 1, ..last[0] }];
-        let (block, allow) = (Slot::from_code_and_list(1, 0), Slot::from_code_and_list(2, 1));
-        assert_eq!(Flat::compile(&ACTIONS, &all).lookup(u128::MAX), block);
-        assert_eq!(Flat::compile(&ACTIONS, &last).lookup(u128::MAX), block);
+        let [block, allow] = [(Action::Block, 0), (Action::Allow, 1)]
+            .map(|(action, list)| Hit { action, list: ListId(list) });
+        assert_eq!(Flat::compile(&ACTIONS, &all).lookup(u128::MAX).hit(), Some(block));
+        assert_eq!(Flat::compile(&ACTIONS, &last).lookup(u128::MAX).hit(), Some(block));
         assert_eq!(Flat::compile(&ACTIONS, &last).lookup(u128::MAX - 1), Slot::NONE);
         let flat = Flat::compile(&ACTIONS, &both);
-        assert_eq!((flat.lookup(u128::MAX), flat.lookup(u128::MAX - 1)), (allow, block));
+        let found = [u128::MAX, u128::MAX - 1].map(|bits| flat.lookup(bits).hit());
+        assert_eq!(found, [Some(allow), Some(block)]);
     }
 }

@@ -13,13 +13,15 @@ use crate::config::Action;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(u32);
 
-const BLOCK: u32 = 1;
-const ALLOW: u32 = 2;
-const MONITOR: u32 = 3;
+/// In the order of [`Action`], so that a look-up need not translate.
+const BLOCK: u32 = 0;
+const ALLOW: u32 = 1;
+const MONITOR: u32 = 2;
+const NOTHING: u32 = 3;
 
 impl Slot {
     /// Nothing is listed.
-    pub(super) const NONE: Slot = Slot(0);
+    pub(super) const NONE: Slot = Slot(NOTHING << 16);
 
     #[inline]
     pub(super) fn hit(self) -> Option<Hit> {
@@ -33,7 +35,7 @@ impl Slot {
         Some(Hit { action, list: ListId(list) })
     }
 
-    /// 0 for nothing, else the action's code; and the list.
+    /// What becomes of the packet, and the list.
     #[inline]
     pub(super) fn code_and_list(self) -> (u32, u16) {
         (self.0 >> 16, self.0 as u16)

@@ -83,7 +83,8 @@ impl Flood {
         })?;
         // Not allowed in a user namespace.
         let _ = setsockopt(&receiver, sockopt::RcvBufForce, &(64 << 20));
-        setsockopt(&receiver, sockopt::ReceiveTimestampns, &true).context("flood: time of arrival")?;
+        setsockopt(&receiver, sockopt::ReceiveTimestampns, &true)
+            .context("flood: time of arrival")?;
         receiver.set_read_timeout(Some(Duration::from_millis(50))).context("flood: timeout")?;
         let source = if to.is_ipv4() { topology::CAMERA } else { topology::CAMERA6 };
         let sender =

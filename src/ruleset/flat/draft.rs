@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Bits, Flat, LANES, LINES, Line, PLACE, ROOT, SAME, SHIFT, Slot, looked_at};
+use wide::i16x8;
+
+use super::{Bits, Flat, LANES, LINES, Line, PLACE, ROOT, SAME, SHIFT, Slot, looked_at, ordered};
+
+/// How many bits of a digit may choose among lines, however few the pieces: a line more is cheaper than a second look.
+const FEW: u32 = 5;
 
 /// Lays out intervals, the first of which begins at the first address, in no more than `room` lines; with fewer than it
 /// takes, they are kept to be searched.
@@ -125,17 +130,17 @@ impl<B: Bits> Draft<B> {
         self.add(line)
     }
 
-    /// Lines for a block: as many as keep most of them short, and no more than half of the pieces.
+    /// Lines for a block: as few as give each piece a place in them. Where that would take more than half of the pieces,
+    /// and more than [`FEW`], no more than half: what has no place is led on.
     fn spread(&mut self, pieces: &[Piece], block: Block, number: usize) -> u32 {
         let fits = |choosing: u32| {
             let mut blocks =
                 (0..=u16::MAX >> (u16::BITS - choosing)).map(|n| block.part(choosing, n));
             blocks.all(|part| part.of(pieces).len() <= LANES)
         };
-        let mut choosing = 1;
-        while choosing < block.bits && 2 << choosing <= pieces.len() / 2 + 1 && !fits(choosing) {
-            choosing += 1;
-        }
+        let half = (pieces.len() / 2 + 1).ilog2().clamp(1, block.bits);
+        let most = half.max(FEW.min(block.bits));
+        let choosing = (1..=most).find(|choosing| fits(*choosing)).unwrap_or(half);
         let place = self.lines.len();
         let count = 1 << choosing;
         if place + count > self.room {
@@ -157,7 +162,8 @@ impl<B: Bits> Draft<B> {
     /// all their beginnings.
     fn line(&mut self, pieces: &[Piece], block: Block, number: usize) -> Line {
         let mut line = Line::EMPTY;
-        let mut lanes = line.starts.iter_mut().zip(&mut line.words);
+        let mut starts = [u16::MAX; LANES];
+        let mut lanes = starts.iter_mut().zip(&mut line.words);
         let mut put = |start: u16, word: u32| {
             if let Some((at, of)) = lanes.next() {
                 (*at, *of) = (start, word);
@@ -184,6 +190,9 @@ impl<B: Bits> Draft<B> {
         for (_, word) in lanes {
             *word = last;
         }
+        // The first one holds where no other has begun.
+        starts.rotate_left(1);
+        line.ends = starts.map(ordered).into();
         line
     }
 
@@ -223,7 +232,7 @@ impl<B: Bits> Draft<B> {
 }
 
 impl Line {
-    const EMPTY: Line = Line { starts: [u16::MAX; LANES], words: [0; LANES] };
+    const EMPTY: Line = Line { ends: i16x8::MAX, words: [0; LANES] };
 }
 
 /// From this digit on something else holds.
