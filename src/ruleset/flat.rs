@@ -3,8 +3,8 @@
 //! Once precedence is settled, the prefixes of a fixed table cut the address space into intervals, at each of which one
 //! answer holds; neighbours with the same answer are one. An address is read 16 bits at a time, its *digits*. The first
 //! digit chooses a word. A word is an answer; or it leads to lines, of which the upper bits of the next digit choose one. A
-//! line holds up to eight intervals of that digit, and one comparison of vectors says which of their words holds. An IPv4 address is
-//! answered by then. With IPv6 the word may lead on, to lines of the digit after that.
+//! line holds up to eight intervals of that digit, and one comparison of vectors says which of their words holds. An IPv4
+//! address is answered by then. With IPv6 the word may lead on, to lines of the digit after that.
 //!
 //! A branch on a word waits for that word, and one that the processor cannot guess holds up the look-ups behind it, which
 //! could have waited for memory at the same time. A line that is at hand costs less. So the first two digits of an IPv4 address
@@ -161,7 +161,8 @@ impl Line {
     fn word(&self, digit: u16) -> u32 {
         let later = self.ends.simd_gt(i16x8::splat(ordered(digit))).to_bitmask();
         let lane = (later | 1 << (LANES - 1)).trailing_zeros();
-        self.words.get(lane as usize).copied().unwrap_or(0)
+        // There is a word for each lane.
+        self.words.get(lane as usize).copied().unwrap_or(Slot::NONE.bits())
     }
 }
 

@@ -138,7 +138,7 @@ impl<B: Bits> Draft<B> {
                 (0..=u16::MAX >> (u16::BITS - choosing)).map(|n| block.part(choosing, n));
             blocks.all(|part| part.of(pieces).len() <= LANES)
         };
-        let half = (pieces.len() / 2 + 1).ilog2().clamp(1, block.bits);
+        let half = (pieces.len() / 2 + 1).ilog2().min(block.bits).max(1);
         let most = half.max(FEW.min(block.bits));
         let choosing = (1..=most).find(|choosing| fits(*choosing)).unwrap_or(half);
         let place = self.lines.len();
