@@ -8,7 +8,7 @@ use super::entries::{Bits, Entry};
 use super::table::Hit;
 use crate::config::Action;
 
-/// What one look-up finds: four bytes beside each prefix of a trie. Which of the list's entries it was is
+/// What one look-up finds, in 18 bits: what becomes of the packet, and by which list. Which of the list's entries it was is
 /// found out where somebody asks ([`Table::origin_of`](super::Table::origin_of)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(u32);
@@ -25,20 +25,13 @@ impl Slot {
 
     #[inline]
     pub(super) fn hit(self) -> Option<Hit> {
-        let (code, list) = self.code_and_list();
-        let action = match code {
+        let action = match self.0 >> 16 {
             BLOCK => Action::Block,
             ALLOW => Action::Allow,
             MONITOR => Action::Monitor,
             _ => return None,
         };
-        Some(Hit { action, list: ListId(list) })
-    }
-
-    /// What becomes of the packet, and the list.
-    #[inline]
-    pub(super) fn code_and_list(self) -> (u32, u16) {
-        (self.0 >> 16, self.0 as u16)
+        Some(Hit { action, list: ListId(self.0 as u16) })
     }
 
     /// As a number of 18 bits.
@@ -53,8 +46,7 @@ impl Slot {
         Slot(bits)
     }
 
-    #[inline]
-    pub(super) fn from_code_and_list(code: u32, list: u16) -> Slot {
+    fn from_code_and_list(code: u32, list: u16) -> Slot {
         Slot(code << 16 | u32::from(list))
     }
 }

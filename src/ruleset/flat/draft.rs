@@ -131,7 +131,7 @@ impl<B: Bits> Draft<B> {
     }
 
     /// Lines for a block: as few as give each piece a place in them. Where that would take more than half of the pieces,
-    /// and more than [`FEW`], no more than half: what has no place is led on.
+    /// and more bits than [`FEW`], no more than half: what has no place is led on.
     fn spread(&mut self, pieces: &[Piece], block: Block, number: usize) -> u32 {
         let fits = |choosing: u32| {
             let mut blocks =
