@@ -156,6 +156,11 @@ pub(crate) fn ufw(gateway: &mut Gateway<'_>) -> Res<String> {
     )
 }
 
+/// systemd counts firewalld as started once it has its name on the bus, and as reloaded once the signal is sent. Its
+/// rules come afterwards; before them it drops what they will let through. It answers when they stand.
+const ITS_RULES_STAND: &str =
+    "for i in $(seq 60); do firewall-cmd -q --state && exit; sleep 1; done; exit 1";
+
 /// firewalld, told to trust the interfaces, comes and goes. Its unit conflicts with nftables', whose end flushes: who
 /// uses firewalld has stopped the other before.
 pub(crate) fn firewalld(gateway: &mut Gateway<'_>) -> Res<String> {
@@ -165,11 +170,8 @@ pub(crate) fn firewalld(gateway: &mut Gateway<'_>) -> Res<String> {
     beside(
         gateway,
         &[
-            ("start", "systemctl start firewalld"),
-            (
-                "reload",
-                "systemctl reload firewalld; until firewall-cmd -q --state; do sleep 1; done",
-            ),
+            ("start", &format!("systemctl start firewalld; {ITS_RULES_STAND}")),
+            ("reload", &format!("systemctl reload firewalld; {ITS_RULES_STAND}")),
             ("stop", "systemctl stop firewalld"),
         ],
     )
