@@ -44,9 +44,10 @@ impl<T, E: Display> Context<T> for Result<T, E> {
     }
 }
 
-/// How long to wait for something that must happen. Generous: the machine may be busy, and a test that
-/// passes does not wait this long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for something that must happen. Generous: the machine may be busy or emulated (where iptables, one
+/// process a rule, needs ten seconds for what takes less than one elsewhere), and a test that passes does not wait this
+/// long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long to look for something that must not happen where no later packet can serve as a fence.
 const SILENCE: Duration = Duration::from_millis(300);

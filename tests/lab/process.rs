@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Context, Res};
 
 /// The limit for a tool that has next to nothing to do.
-pub(crate) const SHORT: Duration = Duration::from_secs(20);
+pub(crate) const SHORT: Duration = Duration::from_secs(60);
 
 /// What a command left behind.
 #[derive(Debug)]
